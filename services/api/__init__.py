@@ -1,0 +1,1 @@
+"""Query → response, and the management calls."""

@@ -1,0 +1,40 @@
+"""Run the api: `python -m services.api`."""
+
+import asyncio
+import os
+import sys
+
+import structlog
+import uvloop
+
+from services.api.app import open_app
+from services.api.settings import Settings
+from shared.http.server import serve, stop_on_signals
+from shared.logs import configure_logs
+from shared.settings import SettingsError, read_settings
+
+
+async def run(settings: Settings) -> None:
+    stop = stop_on_signals()
+    opening = asyncio.create_task(_serve(settings, stop))
+    await opening
+    structlog.get_logger().info("api_stopped")
+
+
+async def _serve(settings: Settings, stop: asyncio.Event) -> None:
+    async with open_app(settings) as app:
+        structlog.get_logger().info("api_started", host=settings.host, port=settings.api_port)
+        await serve(app, settings.host, settings.api_port, stop)
+
+
+def main() -> None:
+    try:
+        settings = read_settings(Settings, os.environ)
+    except SettingsError as error:
+        sys.exit(f"api can't start: {error}")
+    configure_logs("api", settings.log_format, settings.log_level)
+    uvloop.run(run(settings))
+
+
+if __name__ == "__main__":
+    main()

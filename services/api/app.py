@@ -1,0 +1,89 @@
+"""The app of the api as one expression, and the tasks that live beside it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from redis.exceptions import RedisError
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+
+from services.api.complete_through import CompleteThrough
+from services.api.context import Context
+from services.api.endpoints import batches, configs, scores, statistics
+from services.api.key_store import KeyStore
+from services.api.metrics import ApiMetrics
+from services.api.settings import Settings
+from shared.http.endpoint import routes
+from shared.http.health import health_routes
+from shared.http.openapi import document, document_routes
+from shared.http.problem import HANDLERS
+from shared.http.request_id import RequestIds
+from shared.metrics import Register
+from shared.postgres import open_pool, wait_for_postgres
+from shared.redis_client import open_redis
+from shared.schema.runner import wait_for_schema
+from shared.version import VERSION
+
+# Statistics first: `/v1/scores/{id}` takes every path below `/v1/scores/`.
+ENDPOINTS = (*statistics.ENDPOINTS, *scores.ENDPOINTS, *batches.ENDPOINTS, *configs.ENDPOINTS)
+DOCUMENT = document(
+    "Assay api", "Reads scores back: lists, by trace, aggregates, trends; and manages configs.", ENDPOINTS
+)
+
+
+@asynccontextmanager
+async def open_app(settings: Settings) -> AsyncIterator[Starlette]:
+    """The app, with its connections and its tasks running until the end of the block. Waits for the schema."""
+    await wait_for_postgres(settings.database_url)
+    await wait_for_schema(settings.database_url)
+    pool = await open_pool(
+        settings.database_url,
+        size_max=settings.api_pool_size,
+        statement_timeout_ms=settings.query_timeout_ms,
+        name="api",
+    )
+    redis = open_redis(settings.redis_url)
+    metrics = ApiMetrics(Register())
+    complete_through = CompleteThrough(redis, metrics, settings.queue_shards)
+    watching = asyncio.create_task(complete_through.run(), name="complete-through")
+    try:
+        yield make_app(Context(pool, redis, settings, metrics, complete_through))
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(pool.close(), 5)
+        await redis.aclose()
+
+
+def make_app(context: Context) -> Starlette:
+    metrics = context.metrics
+
+    async def store_trouble() -> str | None:
+        metrics.pool_size.set(context.pool.get_size())
+        metrics.pool_idle.set(context.pool.get_idle_size())
+        try:
+            await context.pool.fetchval("SELECT 1", timeout=2)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the part is not well
+            return f"Postgres can't be reached: {type(error).__name__}"
+        return None
+
+    async def queue_trouble() -> str | None:
+        try:
+            await context.redis.ping()
+        except (RedisError, OSError) as error:
+            return f"the queue can't be reached: {type(error).__name__}"
+        return None
+
+    app = Starlette(
+        routes=[
+            *routes(ENDPOINTS, KeyStore(context.settings.key_cache_seconds).authenticate),
+            *health_routes(VERSION, {"store": store_trouble, "queue": queue_trouble}, metrics.register),
+            *document_routes(DOCUMENT),
+        ],
+        middleware=[Middleware(RequestIds, metrics=metrics)],
+        exception_handlers=HANDLERS,
+    )
+    app.state.context = context
+    return app

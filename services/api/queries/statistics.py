@@ -1,0 +1,294 @@
+"""Statistics over scores: per (name, data type), per group, per bucket of time; from rollups where they can answer.
+
+Both sources give the same `Cell`s. Rollups hold exact sums, so their mean and deviation are computed in exact decimal
+arithmetic and rounded once; rows are folded by Postgres in double precision (Youngs and Cramer, stable), and in exact
+arithmetic when doubles overflow.
+"""
+
+import math
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from asyncpg import Record
+from msgspec import Struct
+
+from services.api.filters import ScoreFilters
+from services.api.queries.conditions import Arguments, rollup_conditions, score_conditions, span_conditions
+from services.api.windows import Span, cover, step_of
+from shared.errors import BrokenRule
+from shared.postgres import Connection
+from shared.scores import DataType
+
+CELLS_MAX = 200_000
+PERCENTILES = (0.5, 0.9, 0.99)
+
+Group = tuple[str | None, ...]
+
+
+class Cell(Struct, frozen=True):
+    """The share of one label of one (name, data type, group) in one bucket of time. `slot` is the bucket's number, 0
+    without buckets. `label` is a category, 'true', 'false', or '' for numbers; only numbers have the last four."""
+
+    slot: int
+    name: str
+    data_type: DataType
+    group: Group
+    label: str
+    count: int
+    avg: float | None
+    std_dev: float | None
+    min: float | None
+    max: float | None
+
+
+async def cells(
+    connection: Connection,
+    project_id: UUID,
+    filters: ScoreFilters,
+    group_by: Sequence[str],
+    bounds: Sequence[datetime] = (),
+) -> list[Cell]:
+    """The cells of the window of `filters`, split at `bounds` if there are any. Raises `BrokenRule` for too many."""
+    if filters.beyond_rollups() or any(dimension not in ("source", "environment") for dimension in group_by):
+        try:
+            rows = await _fetch(connection, *rows_statement(project_id, filters, group_by, bounds))
+        except asyncpg.NumericValueOutOfRangeError:
+            rows = await _fetch(connection, *rows_statement(project_id, filters, group_by, bounds, exact=True))
+    else:
+        rows = await _fetch(connection, *rollup_statement(project_id, filters, group_by, bounds))
+    return [_cell(row, len(group_by)) for row in rows]
+
+
+async def _fetch(connection: Connection, statement: str, arguments: list[Any]) -> list[Record]:
+    async with connection.transaction():  # a savepoint: an overflow must not end the snapshot
+        rows: list[Record] = await connection.fetch(statement, *arguments)
+    if len(rows) > CELLS_MAX:
+        raise BrokenRule(
+            f"The answer has more than {CELLS_MAX} parts: filter or group by less.", code="too_many_groups"
+        )
+    return rows
+
+
+def _cell(row: Record, dimensions: int) -> Cell:
+    return Cell(
+        slot=row["slot"],
+        name=row["name"],
+        data_type=DataType(row["data_type"]),
+        group=tuple(row[f"g{n}"] for n in range(dimensions)),
+        label=row["label"],
+        count=int(row["count"]),
+        avg=finite(row["avg"]),
+        std_dev=_root(row["variance"]),
+        min=row["min"],
+        max=row["max"],
+    )
+
+
+def finite(number: float | Decimal | None) -> float | None:
+    """As a float; None where there is none, or none that JSON can say."""
+    if number is None:
+        return None
+    found = float(number)
+    return found if math.isfinite(found) else None
+
+
+def _root(variance: float | Decimal | None) -> float | None:
+    if variance is None:
+        return None
+    # A Decimal's root is taken as a Decimal: the square of a small or large double is no double.
+    return finite(variance.sqrt() if isinstance(variance, Decimal) else math.sqrt(variance))
+
+
+_EXACT = "numeric_value::text::numeric"
+_MOMENTS_OF_SUMS = """
+    sum(sum) / nullif(sum(count), 0) AS avg,
+    (sum(count) * sum(sum_squares) - sum(sum) * sum(sum)) / nullif(sum(count) * (sum(count) - 1), 0) AS variance"""
+
+
+def rollup_statement(
+    project_id: UUID, filters: ScoreFilters, group_by: Sequence[str], bounds: Sequence[datetime]
+) -> tuple[str, list[Any]]:
+    """From rollups, and from rows only at the ragged ends of the window: costs what its buckets cost."""
+    arguments = Arguments()
+    pieces = cover(Span(filters.start, filters.end), step_of(list(bounds)[1:-1]))
+    parts = [
+        _rollup_part(filters, project_id, width, span, arguments)
+        for width, spans in (("day", pieces.days), ("quarter", pieces.quarters))
+        for span in spans
+    ] + [_row_part(filters, project_id, span, arguments) for span in pieces.rows]
+    statement = f"""
+        SELECT
+            {_slot("at", bounds, arguments)} AS slot, name, data_type, label, {_groups(group_by, arguments)}
+            sum(count) AS count, min(min) AS min, max(max) AS max, {_MOMENTS_OF_SUMS}
+        FROM ({" UNION ALL ".join(parts)}) AS parts
+        GROUP BY {_group_numbers(group_by)}
+        LIMIT {CELLS_MAX + 1}
+        """  # noqa: S608 - values are arguments, see conditions
+    return statement, arguments.values
+
+
+def _rollup_part(filters: ScoreFilters, project_id: UUID, width: str, span: Span, arguments: Arguments) -> str:
+    conditions = rollup_conditions(filters, project_id, width, arguments) + span_conditions("bucket", span, arguments)
+    return f"""
+        SELECT bucket AS at, name, data_type, source, environment, label, count, sum, sum_squares, min, max
+        FROM score_rollups
+        WHERE {" AND ".join(conditions)}
+        """  # noqa: S608 - values are arguments
+
+
+def _row_part(filters: ScoreFilters, project_id: UUID, span: Span, arguments: Arguments) -> str:
+    conditions = score_conditions(filters, project_id, arguments) + span_conditions("scored_at", span, arguments)
+    return f"""
+        SELECT
+            scored_at, name, data_type, source, environment, coalesce(categorical_value, boolean_value::text, ''),
+            1, {_EXACT}, {_EXACT} * {_EXACT}, numeric_value, numeric_value
+        FROM scores
+        WHERE {" AND ".join(conditions)}
+        """  # noqa: S608 - values are arguments
+
+
+def rows_statement(
+    project_id: UUID,
+    filters: ScoreFilters,
+    group_by: Sequence[str],
+    bounds: Sequence[datetime],
+    *,
+    exact: bool = False,
+) -> tuple[str, list[Any]]:
+    """From rows alone: costs what its rows cost, and the statement timeout bounds it."""
+    arguments = Arguments()
+    conditions = score_conditions(filters, project_id, arguments)
+    conditions += span_conditions("scored_at", Span(filters.start, filters.end), arguments)
+    moments = "avg(numeric_value) AS avg, var_samp(numeric_value) AS variance"
+    if exact:
+        moments = f"""
+            avg({_EXACT}) AS avg,
+            (count(*) * sum({_EXACT} * {_EXACT}) - sum({_EXACT}) * sum({_EXACT}))
+                / nullif(count(*) * (count(*) - 1), 0) AS variance"""
+    statement = f"""
+        SELECT
+            {_slot("scored_at", bounds, arguments)} AS slot, name, data_type,
+            coalesce(categorical_value, boolean_value::text, '') AS label, {_groups(group_by, arguments)}
+            count(*) AS count, min(numeric_value) AS min, max(numeric_value) AS max, {moments}
+        FROM scores
+        WHERE {" AND ".join(conditions)}
+        GROUP BY {_group_numbers(group_by)}
+        LIMIT {CELLS_MAX + 1}
+        """  # noqa: S608 - values are arguments, see conditions
+    return statement, arguments.values
+
+
+def _slot(column: str, bounds: Sequence[datetime], arguments: Arguments) -> str:
+    """The number of the bucket in which `column` lies, the first is 0."""
+    if not bounds:
+        return "0"
+    return f"(width_bucket({column}, {arguments.add(list(bounds))}::timestamptz[]) - 1)"
+
+
+def _groups(group_by: Sequence[str], arguments: Arguments) -> str:
+    return "".join(f"{group_expression(dimension, arguments)} AS g{n}, " for n, dimension in enumerate(group_by))
+
+
+def group_expression(dimension: str, arguments: Arguments) -> str:
+    """A column of our own, or the text of one key of the metadata."""
+    if dimension.startswith("metadata."):
+        return f"metadata ->> {arguments.add(dimension.removeprefix('metadata.'))}::text"
+    return dimension
+
+
+def _group_numbers(group_by: Sequence[str]) -> str:
+    return ", ".join(str(n) for n in range(1, 5 + len(group_by)))
+
+
+class Percentiles(Struct, frozen=True):
+    """p50, p90 and p99, linearly interpolated (Postgres percentile_cont)."""
+
+    p50: float | None
+    p90: float | None
+    p99: float | None
+
+
+async def percentiles(
+    connection: Connection, project_id: UUID, filters: ScoreFilters, group_by: Sequence[str]
+) -> dict[tuple[str, Group], Percentiles]:
+    """Per (name, group) of the numeric scores; always from rows, because no rollup can merge them exactly."""
+    statement, arguments = percentiles_statement(project_id, filters, group_by)
+    rows = await _fetch(connection, statement, arguments)
+    return {
+        (row["name"], tuple(row[f"g{n}"] for n in range(len(group_by)))): Percentiles(*map(finite, row["percentiles"]))
+        for row in rows
+    }
+
+
+def percentiles_statement(project_id: UUID, filters: ScoreFilters, group_by: Sequence[str]) -> tuple[str, list[Any]]:
+    arguments = Arguments()
+    conditions = score_conditions(filters, project_id, arguments)
+    conditions += span_conditions("scored_at", Span(filters.start, filters.end), arguments)
+    statement = f"""
+        SELECT
+            name, {_groups(group_by, arguments)}
+            percentile_cont({arguments.add(list(PERCENTILES))}::float8[]) WITHIN GROUP (ORDER BY numeric_value)
+                AS percentiles
+        FROM scores
+        WHERE {" AND ".join(conditions)} AND numeric_value IS NOT NULL
+        GROUP BY {", ".join(str(n) for n in range(1, 2 + len(group_by)))}
+        LIMIT {CELLS_MAX + 1}
+        """  # noqa: S608 - values are arguments, see conditions
+    return statement, arguments.values
+
+
+class Extent(Struct, frozen=True):
+    """How many numeric scores there are, and the least and the greatest of them."""
+
+    count: int
+    min: float | None
+    max: float | None
+
+
+async def extent(connection: Connection, project_id: UUID, filters: ScoreFilters) -> Extent:
+    arguments = Arguments()
+    conditions = score_conditions(filters, project_id, arguments)
+    conditions += span_conditions("scored_at", Span(filters.start, filters.end), arguments)
+    row = await connection.fetchrow(
+        f"""
+        SELECT count(*) AS count, min(numeric_value) AS min, max(numeric_value) AS max
+        FROM scores
+        WHERE {" AND ".join(conditions)} AND numeric_value IS NOT NULL
+        """,  # noqa: S608 - values are arguments, see conditions
+        *arguments.values,
+    )
+    assert row is not None
+    return Extent(row["count"], row["min"], row["max"])
+
+
+async def counts_between(
+    connection: Connection, project_id: UUID, filters: ScoreFilters, edges: Sequence[float]
+) -> list[int]:
+    """How many numeric scores lie below the first edge, in each bin, and above the last edge: len(edges) + 1 counts.
+
+    A bin includes its lower edge and excludes its upper one, but for the last bin, which includes both.
+    """
+    arguments = Arguments()
+    conditions = score_conditions(filters, project_id, arguments)
+    conditions += span_conditions("scored_at", Span(filters.start, filters.end), arguments)
+    last = arguments.add(edges[-1])
+    rows = await connection.fetch(
+        f"""
+        SELECT
+            CASE WHEN numeric_value = {last}::float8 THEN {arguments.add(len(edges) - 1)}::int
+                ELSE width_bucket(numeric_value, {arguments.add(list(edges))}::float8[]) END AS bin,
+            count(*) AS count
+        FROM scores
+        WHERE {" AND ".join(conditions)} AND numeric_value IS NOT NULL
+        GROUP BY 1
+        """,  # noqa: S608 - values are arguments, see conditions
+        *arguments.values,
+    )
+    counts = [0] * (len(edges) + 1)
+    for row in rows:
+        counts[row["bin"]] = row["count"]
+    return counts

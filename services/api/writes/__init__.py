@@ -1,0 +1,1 @@
+"""What the api writes, by noun: score configs, accounts and keys. Scores come in through the worker."""

@@ -1,0 +1,1 @@
+"""HTTP → decode → enqueue. Opens Redis and nothing else."""

@@ -1,0 +1,34 @@
+"""Run ingest: `python -m services.ingest`."""
+
+import os
+import sys
+
+import structlog
+import uvloop
+
+from services.ingest.app import open_app
+from services.ingest.settings import Settings
+from shared.http.server import serve, stop_on_signals
+from shared.logs import configure_logs
+from shared.settings import SettingsError, read_settings
+
+
+async def run(settings: Settings) -> None:
+    stop = stop_on_signals()
+    async with open_app(settings) as app:
+        structlog.get_logger().info("ingest_started", host=settings.host, port=settings.ingest_port)
+        await serve(app, settings.host, settings.ingest_port, stop)
+    structlog.get_logger().info("ingest_stopped")
+
+
+def main() -> None:
+    try:
+        settings = read_settings(Settings, os.environ)
+    except SettingsError as error:
+        sys.exit(f"ingest can't start: {error}")
+    configure_logs("ingest", settings.log_format, settings.log_level)
+    uvloop.run(run(settings))
+
+
+if __name__ == "__main__":
+    main()

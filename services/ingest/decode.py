@@ -1,0 +1,179 @@
+"""Turn the bytes of one request into scores, item by item. Never raises for a bad item: a bad item is a `Refused`.
+
+The good path decodes the whole batch at once, and again item by item only when that fails. Pure.
+"""
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+from msgspec import Raw, Struct
+
+from shared.errors import Malformed, TooLarge
+from shared.scores import Misshapen, Score, misshapen
+
+MakeIds = Callable[[int], list[str]]
+
+
+class Refused(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One item that is not a score: where, why, and the id it had if it had one."""
+
+    index: int
+    code: str
+    pointer: str
+    detail: str
+    id: str | None = None
+
+
+class Decoded(Struct, frozen=True, kw_only=True):
+    """What a request holds. `scores` is the JSON array of the accepted items, byte for byte as sent; `ids` belong to
+    them in order, and so do `indexes`, their places in the request (None: all of them, in order)."""
+
+    scores: bytes
+    ids: list[str]
+    indexes: list[int] | None
+    refused: list[Refused]
+
+
+class _Batch(Struct, forbid_unknown_fields=True):
+    scores: Raw
+
+
+_batch_decoder = msgspec.json.Decoder(_Batch)
+_items_decoder = msgspec.json.Decoder(list[Raw])
+_scores_decoder = msgspec.json.Decoder(list[Score])
+_score_decoder = msgspec.json.Decoder(Score)
+
+# What a hostile or broken JSON text can make the decoder raise.
+_NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def decode(body: bytes, now: datetime, make_ids: MakeIds, scores_max: int) -> Decoded:
+    """Raises `Malformed` when the whole is not a batch of scores, `TooLarge` when it has more than `scores_max`."""
+    array = _array_of(body)
+    try:
+        scores = _scores_decoder.decode(array)
+    except _NOT_JSON:
+        return _item_by_item(_items(array, scores_max), now, make_ids)
+    _check_count(len(scores), scores_max)
+    if b"\\u0000" in body or any(misshapen(score, now) is not None for score in scores):
+        return _item_by_item(_items(array, scores_max), now, make_ids)
+    return Decoded(scores=bytes(memoryview(array)), ids=_ids(scores, make_ids), indexes=None, refused=[])
+
+
+def _array_of(body: bytes) -> Raw:
+    try:
+        if not body.isascii():
+            body.decode()  # the decoder does not look inside what it skips
+        return _batch_decoder.decode(body).scores
+    except msgspec.ValidationError as error:
+        raise Malformed(f'The body is not {{"scores": [...]}}: {error}.', code="not_a_batch") from error
+    except RecursionError as error:
+        raise Malformed("The body is nested too deeply.", code="invalid_json") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Malformed(f"The body is not JSON: {error}.", code="invalid_json") from error
+
+
+def _items(array: Raw, scores_max: int) -> list[Raw]:
+    try:
+        items = _items_decoder.decode(array)
+    except _NOT_JSON as error:
+        raise Malformed('"scores" is a list of scores.', code="not_a_batch", pointer="/scores") from error
+    _check_count(len(items), scores_max)
+    return items
+
+
+def _check_count(count: int, scores_max: int) -> None:
+    if count == 0:
+        raise Malformed('"scores" is empty.', code="empty_batch", pointer="/scores")
+    if count > scores_max:
+        raise TooLarge(f"{count} scores in one request; {scores_max} are allowed.", code="too_many_scores")
+
+
+def _ids(scores: list[Score], make_ids: MakeIds) -> list[str]:
+    ids = [score.id for score in scores]
+    if None not in ids:
+        return ids  # type: ignore[return-value]  # the line above says so
+    made = iter(make_ids(len(ids)))
+    return [next(made) if score_id is None else score_id for score_id in ids]
+
+
+def _item_by_item(items: list[Raw], now: datetime, make_ids: MakeIds) -> Decoded:
+    judged = [_item(index, item, now) for index, item in enumerate(items)]
+    good = [(index, score) for index, score in enumerate(judged) if isinstance(score, Score)]
+    return Decoded(
+        scores=b"[" + b",".join(bytes(memoryview(items[index])) for index, _ in good) + b"]",
+        ids=_ids([score for _, score in good], make_ids),
+        indexes=[index for index, _ in good],
+        refused=[refused for refused in judged if isinstance(refused, Refused)],
+    )
+
+
+def _item(index: int, item: Raw, now: datetime) -> Score | Refused:
+    try:
+        score = _score_decoder.decode(item)
+    except _NOT_JSON as error:
+        wrong = explain(str(error))
+        return _refused(index, wrong, _id_of(item))
+    if b"\\u0000" in bytes(memoryview(item)):
+        return _refused(index, Misshapen("nul_character", "", "text may not hold the NUL character"), None)
+    wrong_shape = misshapen(score, now)
+    return score if wrong_shape is None else _refused(index, wrong_shape, score.id)
+
+
+def _refused(index: int, wrong: Misshapen, score_id: str | None) -> Refused:
+    pointer = f"/scores/{index}" + (f"/{wrong.field}" if wrong.field else "")
+    return Refused(index=index, code=wrong.code, pointer=pointer, detail=wrong.detail, id=score_id)
+
+
+def _id_of(item: Raw) -> str | None:
+    """The id of an item that is no score, if it can be told: so that its sender can find it again."""
+    try:
+        found = msgspec.json.decode(item, type=_AnyId).id
+    except _NOT_JSON:
+        return None
+    return found if isinstance(found, str) and len(found) <= 200 else None
+
+
+class _AnyId(Struct):
+    id: object = None
+
+
+# The decoder's own words, made into our codes. The release is pinned and a test goes through every line.
+_EXPLANATIONS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern), code)
+    for pattern, code in (
+        (r"Object missing required field `(?P<field>[^`]*)`", "missing_field"),
+        (r"Object contains unknown field `(?P<field>[^`]*)`", "unknown_field"),
+        (r"Expected `bool \| float \| str`, got `null`", "null_value"),
+        (r"Expected `object`, got", "not_an_object"),
+        (r"Invalid RFC3339|with a timezone component", "invalid_timestamp"),
+        (r"Invalid UUID", "invalid_uuid"),
+        (r"Invalid enum value", "unknown_word"),
+        (r"of length <=", "too_long"),
+        (r"of length >=", "too_short"),
+        (r"Number out of range", "number_out_of_range"),
+        (r"Expected `", "wrong_type"),
+    )
+)
+_PLACE = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
+
+
+def explain(message: str) -> Misshapen:
+    """Our code, the field and a sentence for what the decoder said of one item."""
+    place = _PLACE.search(message)
+    said = message[: place.start()] if place else message
+    path = place["path"] if place else ""
+    for pattern, code in _EXPLANATIONS:
+        found = pattern.search(said)
+        if found:
+            named = found.groupdict().get("field")
+            return Misshapen(code, _pointer(path, named), said)
+    return Misshapen("malformed", _pointer(path, None), said)
+
+
+def _pointer(path: str, field: str | None) -> str:
+    """A JSON pointer below the item, from the decoder's `a.b` and the field it names; escaped as RFC 6901 says."""
+    parts = [part for part in path.split(".") if part] + ([field] if field is not None else [])
+    return "/".join(part.replace("~", "~0").replace("/", "~1") for part in parts)

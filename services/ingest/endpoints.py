@@ -1,0 +1,137 @@
+"""`POST /v1/scores`: decode, queue, answer. The answer leaves only after the scores are in the queue (SPEC 5)."""
+
+import time
+from collections import Counter
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from services.ingest.body import read_body
+from services.ingest.decode import Decoded, Refused, decode
+from services.ingest.group_commit import GroupCommit
+from services.ingest.metrics import IngestMetrics
+from services.ingest.queue_watch import QueueWatch
+from services.ingest.settings import Settings
+from shared.clock import utc_now
+from shared.envelope import Envelope, encode
+from shared.http.endpoint import Endpoint
+from shared.http.request_id import request_id_of
+from shared.http.responses import json_response
+from shared.ids import uuid7s
+from shared.keys import Grant, Scope
+from shared.queue import batch_id_of, shard_of
+from shared.scores import Score
+
+TRACEPARENT_LENGTH_MAX = 100
+
+
+class ScoreBatch(Struct, forbid_unknown_fields=True):
+    """1 to 1,000 scores."""
+
+    scores: Annotated[list[Score], Meta(min_length=1)]
+
+
+class BatchAnswer(Struct, kw_only=True):
+    """What was queued and what was refused. `ids` are those of the accepted scores, in order; `batch_id` is the handle
+    for the receipt, null when nothing was queued."""
+
+    status: Literal["accepted", "partial", "rejected"]
+    batch_id: str | None
+    accepted: int
+    rejected: int
+    ids: list[str]
+    errors: list[Refused]
+
+
+class ScoreIntake:
+    """What `POST /v1/scores` does, with what it needs for that."""
+
+    def __init__(self, queue: GroupCommit, watch: QueueWatch, metrics: IngestMetrics, settings: Settings) -> None:
+        self._queue = queue
+        self._watch = watch
+        self._metrics = metrics
+        self._settings = settings
+
+    async def take_in(self, request: Request, grant: Grant) -> Response:
+        now = utc_now()
+        body = await read_body(request, self._settings.body_bytes_max)
+        decoded = decode(body, now, uuid7s, self._settings.batch_scores_max)
+        batch_id = None
+        if decoded.ids:
+            envelope = Envelope(
+                request_id=request_id_of(request.scope),
+                traceparent=_traceparent(request),
+                project_id=grant.project_id,
+                received_at=now,
+                ids=decoded.ids,
+                indexes=decoded.indexes,
+                scores=decoded.scores,
+            )
+            batch_id = await self._enqueue(envelope)
+        self._count(request, decoded, batch_id)
+        return _answer(decoded, batch_id)
+
+    async def _enqueue(self, envelope: Envelope) -> str:
+        started = time.perf_counter()
+        data = encode(envelope)
+        shard = shard_of(envelope.project_id, self._settings.queue_shards)
+        self._watch.check_room(shard, len(data))
+        entry_id = await self._queue.add(shard, data)
+        self._metrics.enqueue_seconds.observe(time.perf_counter() - started)
+        return batch_id_of(shard, entry_id)
+
+    def _count(self, request: Request, decoded: Decoded, batch_id: str | None) -> None:
+        self._metrics.accepted.inc(len(decoded.ids))
+        for code, count in Counter(refused.code for refused in decoded.refused).items():
+            self._metrics.refused.labels(code).inc(count)
+        request.scope["assay.facts"] = {
+            "batch_id": batch_id,
+            "accepted": len(decoded.ids),
+            "rejected": len(decoded.refused),
+        }
+
+
+def _answer(decoded: Decoded, batch_id: str | None) -> Response:
+    status: Literal["accepted", "partial", "rejected"]
+    status, code = ("accepted", 202) if not decoded.refused else ("partial", 207) if decoded.ids else ("rejected", 422)
+    return json_response(
+        BatchAnswer(
+            status=status,
+            batch_id=batch_id,
+            accepted=len(decoded.ids),
+            rejected=len(decoded.refused),
+            ids=decoded.ids,
+            errors=decoded.refused,
+        ),
+        code,
+    )
+
+
+def _traceparent(request: Request) -> str | None:
+    given = request.headers.get("traceparent")
+    return given if given is not None and len(given) <= TRACEPARENT_LENGTH_MAX else None
+
+
+async def take_in(request: Request, grant: Grant) -> Response:
+    intake: ScoreIntake = request.app.state.intake
+    return await intake.take_in(request, grant)
+
+
+ENDPOINTS = (
+    Endpoint(
+        method="POST",
+        path="/v1/scores",
+        handler=take_in,
+        scope=Scope.SCORES_WRITE,
+        tag="Scores",
+        summary="Take in a batch of scores",
+        description="Accepted scores are queued durably before the answer leaves. A malformed item never sinks its "
+        "neighbours: 202 when all are well formed, 207 when some are, 422 when none is. The body may be compressed "
+        "(`Content-Encoding: gzip`).",
+        body=ScoreBatch,
+        answers={202: BatchAnswer, 207: BatchAnswer, 422: BatchAnswer},
+        problems=(400, 401, 403, 413, 415, 503),
+    ),
+)

@@ -1,0 +1,78 @@
+"""Group commit: requests that arrive while a write to Redis is under way share the next one.
+
+`add` returns only after the request's own entry is in. There is one write at a time, so entries keep their order, and
+under load each carries as many entries as have come meanwhile: the slower Redis, the larger the groups.
+"""
+
+import asyncio
+
+from redis.asyncio import Redis
+from redis.exceptions import OutOfMemoryError, RedisError
+
+from services.ingest.metrics import IngestMetrics
+from shared.errors import QueueFull, QueueUnavailable
+from shared.queue import FIELD, stream_of
+
+GROUP_ENTRIES_MAX = 1000
+GROUP_BYTES_MAX = 16 << 20
+
+_Waiting = tuple[int, bytes, "asyncio.Future[str]"]
+
+
+class GroupCommit:
+    def __init__(self, redis: Redis, metrics: IngestMetrics) -> None:
+        self._redis = redis
+        self._metrics = metrics
+        self._waiting: list[_Waiting] = []
+        self._wake = asyncio.Event()
+
+    async def add(self, shard: int, data: bytes) -> str:
+        """Put one entry into the queue; its entry id. Raises `QueueUnavailable` or `QueueFull`.
+
+        Then its sender must not be told that it is in. After a broken connection it can be in all the same; sending it
+        again is harmless when its ids are the sender's.
+        """
+        done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._waiting.append((shard, data, done))
+        self._wake.set()
+        return await done
+
+    async def run(self) -> None:
+        """Write what waits, until cancelled."""
+        while True:
+            await self._wake.wait()
+            group = self._next_group()
+            if not self._waiting:
+                self._wake.clear()
+            await self._write(group)
+
+    def _next_group(self) -> list[_Waiting]:
+        taken = size = 0
+        while taken < min(len(self._waiting), GROUP_ENTRIES_MAX) and size < GROUP_BYTES_MAX:
+            size += len(self._waiting[taken][1])
+            taken += 1
+        group, self._waiting = self._waiting[:taken], self._waiting[taken:]
+        return group
+
+    async def _write(self, group: list[_Waiting]) -> None:
+        self._metrics.commit_entries.observe(len(group))
+        pipeline = self._redis.pipeline(transaction=False)
+        for shard, data, _ in group:
+            pipeline.execute_command("XADD", stream_of(shard), "*", FIELD, data)
+        try:
+            answers = await pipeline.execute(raise_on_error=False)
+        except (RedisError, OSError) as error:
+            answers = [error] * len(group)
+        for (_, _, done), answer in zip(group, answers, strict=True):
+            if not done.done():  # its client may have gone
+                _settle(done, answer)
+
+
+def _settle(done: "asyncio.Future[str]", answer: bytes | Exception) -> None:
+    match answer:
+        case bytes():
+            done.set_result(answer.decode())
+        case OutOfMemoryError():
+            done.set_exception(QueueFull("The queue has no memory left."))
+        case _:
+            done.set_exception(QueueUnavailable("The queue can't be reached."))

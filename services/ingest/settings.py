@@ -1,0 +1,24 @@
+"""What an operator can set for ingest, and the defaults."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from shared.logs import LogFormat
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    redis_url: Annotated[str, Meta(description="Where the queue is.")]
+    host: Annotated[str, Meta(description="The address to listen on.")] = "127.0.0.1"
+    ingest_port: Annotated[int, Meta(description="The port to listen on.", ge=0, le=65535)] = 8001
+    batch_scores_max: Annotated[int, Meta(description="Scores a request may carry.", ge=1, le=10_000)] = 1000
+    body_bytes_max: Annotated[int, Meta(description="Bytes a body may have, also once unzipped.", ge=1024)] = 8 << 20
+    queue_shards: Annotated[int, Meta(description="Streams of the queue; the same for all services.", ge=1)] = 8
+    queue_entries_max: Annotated[int, Meta(description="Batches a shard may hold before 503.", ge=1)] = 200_000
+    queue_bytes_max: Annotated[int, Meta(description="Bytes a shard may hold before 503.", ge=1024)] = 1 << 30
+    redis_timeout_seconds: Annotated[float, Meta(description="How long an answer of Redis is awaited.", gt=0)] = 5.0
+    key_cache_seconds: Annotated[
+        float, Meta(description="How long a known key is trusted without asking; a revoked one stops in 10 s.", le=10)
+    ] = 5.0
+    log_format: Annotated[LogFormat, Meta(description="json, or console for people.")] = "json"
+    log_level: Annotated[str, Meta(description="DEBUG, INFO, WARNING or ERROR.")] = "INFO"

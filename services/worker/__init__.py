@@ -1,0 +1,1 @@
+"""Consume → validate → persist, and the background jobs."""

@@ -1,0 +1,60 @@
+"""One batch in the worker's hands: an entry of the queue, opened."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from uuid import UUID
+
+from msgspec import Struct
+
+from shared.envelope import Envelope, decode, original
+from shared.errors import UnreadableEnvelope
+from shared.queue import Entry, version_of
+from shared.scores import QueuedScore
+
+
+class Batch(Struct, frozen=True):
+    entry: Entry
+    envelope: Envelope
+    scores: list[QueuedScore]
+    version: int
+
+    @property
+    def batch_id(self) -> str:
+        return self.entry.batch_id
+
+    @property
+    def project_id(self) -> UUID:
+        return self.envelope.project_id
+
+    @property
+    def received_at(self) -> datetime:
+        return self.envelope.received_at
+
+    def original(self, at: int) -> str:
+        return original(self.envelope, at)
+
+
+class Unreadable(Struct, frozen=True):
+    entry: Entry
+    reason: str
+
+
+def open_entry(entry: Entry) -> Batch | Unreadable:
+    try:
+        envelope, scores = decode(entry.data)
+    except UnreadableEnvelope as error:
+        return Unreadable(entry, error.detail)
+    return Batch(entry, envelope, scores, version_of(entry.entry_id))
+
+
+def in_portions(batches: Iterable[Batch], scores_max: int) -> list[list[Batch]]:
+    """The batches in portions of about `scores_max` scores; a larger batch is a portion of its own."""
+    portions: list[list[Batch]] = []
+    room = 0
+    for batch in batches:
+        if len(batch.scores) > room:
+            portions.append([])
+            room = scores_max
+        portions[-1].append(batch)
+        room -= len(batch.scores)
+    return portions

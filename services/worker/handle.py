@@ -1,0 +1,126 @@
+"""What happens to entries once they are in hand: opened, persisted, and only then let go of.
+
+Nothing is given up here. While Postgres or Redis are away the entries are kept and tried again; when the process has to
+stop first, they are still in the queue, unacknowledged, and another worker takes them over.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from services.worker.backoff import waits
+from services.worker.batch import Batch, Unreadable, in_portions, open_entry
+from services.worker.config_cache import ConfigCache
+from services.worker.metrics import WorkerMetrics
+from services.worker.persist import Persisted, persist
+from shared.clock import utc_now
+from shared.postgres import Pool, is_passing
+from shared.queue import Entry, acknowledge, bury
+
+log = structlog.get_logger()
+
+REQUEST_IDS_LOGGED_MAX = 20
+
+T = TypeVar("T")
+
+
+class Stopped(Exception):
+    """The process stops and the work can't be finished now; the entries stay in the queue."""
+
+
+class Handler:
+    def __init__(
+        self, pool: Pool, redis: Redis, metrics: WorkerMetrics, stop: asyncio.Event, *, scores_max: int
+    ) -> None:
+        self._pool = pool
+        self._redis = redis
+        self._metrics = metrics
+        self._stop = stop
+        self._scores_max = scores_max
+        self._cache = ConfigCache(metrics)
+
+    async def handle(self, entries: Sequence[Entry]) -> int:
+        """All of `entries` is persisted (or buried) and acknowledged when this returns. How many scores there were."""
+        opened = [open_entry(entry) for entry in entries]
+        for unreadable in opened:
+            if isinstance(unreadable, Unreadable):
+                await self._bury(unreadable)
+        batches = [batch for batch in opened if isinstance(batch, Batch)]
+        for portion in in_portions(batches, self._scores_max):
+            await self._persist(portion)
+            await self._acknowledge(portion)
+        return sum(len(batch.scores) for batch in batches)
+
+    async def _persist(self, batches: list[Batch]) -> None:
+        started = time.perf_counter()
+        persisted = await self._until_done("persist", lambda: persist(self._pool, self._cache, batches))
+        self._tell(batches, persisted, time.perf_counter() - started)
+
+    async def _acknowledge(self, batches: list[Batch]) -> None:
+        entries = [batch.entry for batch in batches]
+        await self._until_done("acknowledge", lambda: acknowledge(self._redis, entries))
+
+    async def _bury(self, unreadable: Unreadable) -> None:
+        entry = unreadable.entry
+        await self._until_done("bury", lambda: bury(self._redis, entry, unreadable.reason))
+        self._metrics.dead_letters.inc()
+        log.error("envelope_unreadable", batch_id=entry.batch_id, reason=unreadable.reason, bytes=len(entry.data))
+
+    async def _until_done(self, step: str, work: Callable[[], Awaitable[T]]) -> T:
+        """Try `work` until it succeeds. Raises `Stopped` when a stop comes while it has to wait."""
+        for wait in waits():
+            try:
+                return await work()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the scores are kept and it is said
+                self._tell_trouble(step, error)
+            if await self._stopped_within(wait):
+                raise Stopped
+        raise AssertionError("waits() is endless")
+
+    async def _stopped_within(self, seconds: float) -> bool:
+        try:
+            await asyncio.wait_for(self._stop.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    def _tell_trouble(self, step: str, error: Exception) -> None:
+        reason = type(error).__name__
+        self._metrics.retries.labels(reason).inc()
+        if is_passing(error) or isinstance(error, RedisError):
+            log.warning("step_tried_again", step=step, reason=reason)
+        else:
+            log.error("step_failed_and_tried_again", step=step, reason=reason, exc_info=error)
+
+    def _tell(self, batches: list[Batch], persisted: Persisted, seconds: float) -> None:
+        tallies = persisted.tallies.values()
+        counts = {
+            "stored": sum(tally.stored for tally in tallies),
+            "replaced": sum(tally.replaced for tally in tallies),
+            "unchanged": sum(tally.unchanged for tally in tallies),
+            "rejected": sum(tally.rejected for tally in tallies),
+        }
+        for outcome, count in counts.items():
+            self._metrics.scores.labels(outcome).inc(count)
+        for code, count in Counter(persisted.rejection_codes).items():
+            self._metrics.rejected.labels(code).inc(count)
+        self._metrics.transaction_scores.observe(sum(counts.values()))
+        self._metrics.transaction_seconds.labels(persisted.way).observe(seconds)
+        now = utc_now()
+        for batch in batches:
+            self._metrics.visible_seconds.observe(max(0.0, (now - batch.received_at).total_seconds()))
+        log.info(
+            "score_batch_persisted",
+            batches=len(batches),
+            already_persisted=persisted.already,
+            way=persisted.way,
+            ms=round(seconds * 1000, 2),
+            request_ids=[batch.envelope.request_id for batch in batches[:REQUEST_IDS_LOGGED_MAX]],
+            **counts,
+        )

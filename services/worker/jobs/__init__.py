@@ -1,0 +1,1 @@
+"""The role `jobs`: background jobs and schedules on arq, one module per job."""

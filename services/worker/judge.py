@@ -1,0 +1,95 @@
+"""Judge the scores of a batch by the rules of its project: each becomes a row to store or a rejection to keep. Pure."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from msgspec import UNSET
+
+from services.worker.batch import Batch
+from shared.configs import Rules
+from shared.scores import DataType, QueuedScore, data_type_of
+from shared.validation import Invalid, Valid, validate
+
+# The order of a row's values. A plain tuple, because there is one for every score that comes in.
+ROW_COLUMNS = (
+    "project_id", "id", "version", "name", "data_type", "numeric_value", "categorical_value", "boolean_value",
+    "trace_id", "span_id", "session_id", "user_id", "source", "author", "comment", "metadata", "environment",
+    "config_id", "config_version", "violation", "scored_at", "received_at",
+)  # fmt: skip
+Row = tuple[Any, ...]
+Key = tuple[UUID, str]
+
+UNKNOWN_PROJECT = Invalid("unknown_project", "", "the project no longer exists")
+
+
+class Candidate(NamedTuple):
+    """A row that may be stored, and which score of which batch it is."""
+
+    row: Row
+    batch: Batch
+    at: int
+
+    @property
+    def key(self) -> Key:
+        return self.row[0], self.row[1]
+
+
+class Rejection(NamedTuple):
+    batch: Batch
+    at: int
+    verdict: Invalid
+
+    def row(self, now: datetime) -> Row:
+        envelope = self.batch.envelope
+        return (
+            envelope.project_id, self.batch.batch_id, envelope.index_in_request(self.at), envelope.ids[self.at],
+            self.batch.scores[self.at].name, self.verdict.code, self.verdict.pointer, self.verdict.detail,
+            self.verdict.config_id, self.verdict.config_version, self.batch.original(self.at), envelope.request_id,
+            envelope.received_at, now,
+        )  # fmt: skip
+
+
+REJECTION_COLUMNS = (
+    "project_id", "batch_id", "index", "score_id", "name", "code", "pointer", "detail", "config_id", "config_version",
+    "original", "request_id", "received_at", "rejected_at",
+)  # fmt: skip
+
+
+def judge(batches: list[Batch], rules_of: Mapping[UUID, Rules]) -> tuple[list[Candidate], list[Rejection]]:
+    """In the order in which the scores were received. A project that is not in `rules_of` does not exist any more."""
+    candidates: list[Candidate] = []
+    rejections: list[Rejection] = []
+    for batch in sorted(batches, key=lambda batch: batch.version):
+        rules = rules_of.get(batch.project_id)
+        for at, score in enumerate(batch.scores):
+            data_type = data_type_of(score.value)
+            verdict = UNKNOWN_PROJECT if rules is None else validate(score, data_type, rules)
+            if isinstance(verdict, Valid):
+                candidates.append(Candidate(_row(batch, at, score, data_type, verdict), batch, at))
+            else:
+                rejections.append(Rejection(batch, at, verdict))
+    return candidates, rejections
+
+
+def _row(batch: Batch, at: int, score: QueuedScore, data_type: DataType, verdict: Valid) -> Row:
+    envelope = batch.envelope
+    value = score.value
+    return (
+        envelope.project_id, envelope.ids[at], batch.version, verdict.name, data_type.value,
+        value if data_type is DataType.NUMERIC else None,
+        value if data_type is DataType.CATEGORICAL else None,
+        value if data_type is DataType.BOOLEAN else None,
+        score.trace_id, score.span_id, score.session_id, score.user_id, score.source.value, score.author,
+        score.comment, _metadata(score), score.environment, verdict.config_id, verdict.config_version,
+        verdict.violation, score.timestamp or envelope.received_at, envelope.received_at,
+    )  # fmt: skip
+
+
+def _metadata(score: QueuedScore) -> str | None:
+    """The JSON text as it was sent: Postgres parses it, nobody else has to."""
+    if score.metadata is UNSET:
+        return None
+    text = str(memoryview(score.metadata), "utf-8")
+    return None if text == "null" else text

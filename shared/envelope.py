@@ -1,0 +1,68 @@
+"""The envelope: what one queue entry carries, one batch of one project, from ingest to the worker.
+
+msgpack, versioned. The scores inside are the JSON their sender wrote (an array), untouched: ingest need not encode them
+again, and a rejected score can be kept as it was. A worker meets envelopes of older and of newer releases: unknown
+fields are ignored, an unknown version raises `UnreadableEnvelope`.
+"""
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from shared.errors import UnreadableEnvelope
+from shared.scores import QueuedScore
+
+VERSION = 1
+
+
+class Envelope(Struct, kw_only=True):
+    """`ids[i]` is the id of the i-th score of `scores`, `indexes[i]` its place in the request, where they differ."""
+
+    v: int = VERSION
+    request_id: str
+    traceparent: str | None = None
+    project_id: UUID
+    received_at: datetime
+    ids: list[str]
+    indexes: list[int] | None = None
+    scores: bytes
+
+    def index_in_request(self, at: int) -> int:
+        return at if self.indexes is None else self.indexes[at]
+
+
+class _Header(Struct):
+    v: int
+
+
+_encoder = msgspec.msgpack.Encoder()
+_header_decoder = msgspec.msgpack.Decoder(_Header)
+_envelope_decoder = msgspec.msgpack.Decoder(Envelope)
+_scores_decoder = msgspec.json.Decoder(list[QueuedScore])
+_raw_scores_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def encode(envelope: Envelope) -> bytes:
+    return _encoder.encode(envelope)
+
+
+def decode(data: bytes) -> tuple[Envelope, list[QueuedScore]]:
+    """The envelope and its scores. Raises `UnreadableEnvelope` for anything else than what `encode` makes."""
+    try:
+        version = _header_decoder.decode(data).v
+        if version != VERSION:
+            raise UnreadableEnvelope(f"envelope version {version}, this release reads {VERSION}")
+        envelope = _envelope_decoder.decode(data)
+        scores = _scores_decoder.decode(envelope.scores)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UnreadableEnvelope(f"not an envelope: {error}") from error
+    if len(scores) != len(envelope.ids):
+        raise UnreadableEnvelope(f"{len(envelope.ids)} ids for {len(scores)} scores")
+    return envelope, scores
+
+
+def original(envelope: Envelope, at: int) -> str:
+    """The JSON text of the score at place `at`, as its sender wrote it."""
+    return bytes(memoryview(_raw_scores_decoder.decode(envelope.scores)[at])).decode()

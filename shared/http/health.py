@@ -1,0 +1,48 @@
+"""`/healthz` (the process is alive), `/readyz` (it can do its job, and which part can't) and `/metrics`."""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from shared.http.responses import json_response
+from shared.metrics import Register
+
+Check = Callable[[], Awaitable[str | None]]
+"""Answers None when its part is well, else what is wrong, in a few words."""
+
+
+class Readiness(Struct):
+    ready: bool
+    version: str
+    parts: dict[str, str]
+
+
+def health_routes(version: str, checks: Mapping[str, Check], register: Register) -> list[Route]:
+    async def healthz(_request: Request) -> Response:
+        return PlainTextResponse("ok")
+
+    async def readyz(_request: Request) -> Response:
+        troubles = {part: await check() for part, check in checks.items()}
+        ready = not any(troubles.values())
+        readiness = Readiness(ready, version, {part: trouble or "ok" for part, trouble in troubles.items()})
+        return json_response(readiness, 200 if ready else 503)
+
+    async def metrics(_request: Request) -> Response:
+        return Response(register.exposition(), media_type=register.content_type)
+
+    return [
+        Route("/healthz", _named("/healthz", healthz)),
+        Route("/readyz", _named("/readyz", readyz)),
+        Route("/metrics", _named("/metrics", metrics)),
+    ]
+
+
+def _named(path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    async def handle(request: Request) -> Response:
+        request.scope["assay.route"] = path
+        return await endpoint(request)
+
+    return handle

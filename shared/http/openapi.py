@@ -1,0 +1,155 @@
+"""OpenAPI 3.1 from the endpoint table and the msgspec types that decode and encode; served, with a page to browse."""
+
+import re
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from shared.http.endpoint import Endpoint, Parameter
+from shared.http.problem import MEDIA_TYPE, Problem
+from shared.http.responses import json_response
+from shared.version import VERSION
+
+_REF = "#/components/schemas/{name}"
+_PATH_PARAMETER = re.compile(r"{(\w+)(?::\w+)?}")
+
+_PROBLEM_MEANINGS = {
+    400: "Not JSON, not the shape, or an unusable parameter",
+    401: "No key, or one that is unknown, revoked or expired",
+    403: "The key lacks the scope",
+    404: "Not there, or another project's",
+    409: "The present state forbids it",
+    413: "Too large",
+    415: "Unsupported media type or encoding",
+    422: "Well formed, but against a rule",
+    503: "Can't be done now: try again after `Retry-After` seconds",
+}
+
+
+def document(title: str, description: str, endpoints: Sequence[Endpoint]) -> dict[str, Any]:
+    types = _types_of(endpoints)
+    schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
+    schema_of = dict(zip(map(id, types), schemas, strict=True))
+    paths: dict[str, dict[str, Any]] = {}
+    for endpoint in endpoints:
+        paths.setdefault(_PATH_PARAMETER.sub(r"{\1}", endpoint.path), {})[endpoint.method.lower()] = _operation(
+            endpoint, schema_of
+        )
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": title, "version": VERSION, "description": description, "license": {"name": "Apache-2.0"}},
+        "servers": [{"url": "/"}],
+        "paths": dict(sorted(paths.items())),
+        "components": {
+            "schemas": dict(sorted(components.items())),
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+            },
+        },
+        "security": [{"bearer": []}, {"apiKey": []}],
+    }
+
+
+def _types_of(endpoints: Sequence[Endpoint]) -> list[Any]:
+    types: list[Any] = [Problem]
+    for endpoint in endpoints:
+        types += [parameter.kind for parameter in endpoint.query]
+        types += [kind for kind in (endpoint.body, *endpoint.answers.values()) if kind is not None]
+    return types
+
+
+def _operation(endpoint: Endpoint, schema_of: dict[int, Any]) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": f"{endpoint.method.lower()}{re.sub(r'[^a-zA-Z0-9]+', '_', endpoint.path)}".rstrip("_"),
+        "tags": [endpoint.tag],
+        "summary": endpoint.summary,
+        "description": f"{endpoint.description}\n\nNeeds the scope `{endpoint.scope}`.".strip(),
+        "parameters": [
+            *(_path_parameter(name) for name in _PATH_PARAMETER.findall(endpoint.path)),
+            *(_query_parameter(parameter, schema_of) for parameter in endpoint.query),
+        ],
+        "responses": {str(status): _answer(kind, schema_of) for status, kind in endpoint.answers.items()}
+        | {str(status): _problem(status, schema_of) for status in endpoint.problems},
+    }
+    if endpoint.body is not None:
+        content = {"application/json": {"schema": schema_of[id(endpoint.body)]}}
+        operation["requestBody"] = {"required": True, "content": content}
+    return operation
+
+
+def _path_parameter(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+
+
+def _query_parameter(parameter: Parameter, schema_of: dict[int, Any]) -> dict[str, Any]:
+    schema = schema_of[id(parameter.kind)]
+    if parameter.repeatable:
+        schema = {"type": "array", "items": schema}
+    return {
+        "name": parameter.name,
+        "in": "query",
+        "required": False,
+        "description": parameter.description,
+        "schema": schema,
+        **({"style": "form", "explode": True} if parameter.repeatable else {}),
+    }
+
+
+def _answer(kind: Any, schema_of: dict[int, Any]) -> dict[str, Any]:
+    if kind is None:
+        return {"description": "Done"}
+    return {"description": "The answer", "content": {"application/json": {"schema": schema_of[id(kind)]}}}
+
+
+def _problem(status: int, schema_of: dict[int, Any]) -> dict[str, Any]:
+    content = {MEDIA_TYPE: {"schema": schema_of[id(Problem)]}}
+    return {"description": _PROBLEM_MEANINGS[status], "content": content}
+
+
+def document_routes(openapi: dict[str, Any]) -> list[BaseRoute]:
+    """`/openapi.json`, and `/docs` with the Swagger UI that comes as a package: no content network is asked."""
+
+    async def openapi_json(request: Request) -> Response:
+        request.scope["assay.route"] = "/openapi.json"
+        return json_response(openapi)
+
+    async def docs(request: Request) -> Response:
+        request.scope["assay.route"] = "/docs"
+        return HTMLResponse(_PAGE.format(title=openapi["info"]["title"]))
+
+    return [
+        Route("/openapi.json", openapi_json),
+        Route("/docs", docs),
+        Mount("/docs/ui", StaticFiles(directory=_swagger_ui())),
+    ]
+
+
+def _swagger_ui() -> Path:
+    package = find_spec("flask_swagger_ui")
+    assert package is not None
+    assert package.origin is not None
+    return Path(package.origin).parent / "dist"
+
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+  <meta charset="utf-8">
+  <title>{title}</title>
+  <link rel="stylesheet" href="/docs/ui/swagger-ui.css">
+</head>
+<body>
+  <div id="ui"></div>
+  <script src="/docs/ui/swagger-ui-bundle.js"></script>
+  <script>SwaggerUIBundle({{url: "/openapi.json", dom_id: "#ui", persistAuthorization: true}})</script>
+</body>
+</html>
+"""

@@ -1,0 +1,76 @@
+"""The outermost layer of both HTTP services: a request id, the canonical log line and the metrics of each request.
+
+Pure ASGI, because Starlette's BaseHTTPMiddleware breaks context variables. A client's `X-Request-Id` is taken over when
+it is short and plain, so that a request can be followed from the sender's log into ours.
+"""
+
+import re
+import time
+from typing import Any
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.ids import uuid7
+from shared.metrics import HttpMetrics
+
+log = structlog.get_logger()
+
+_PLAIN = re.compile(rb"[A-Za-z0-9._-]{1,100}")
+_STATE_KEY = "assay.request_id"
+
+
+def request_id_of(scope: Scope) -> str:
+    request_id: str = scope[_STATE_KEY]
+    return request_id
+
+
+class RequestIds:
+    def __init__(self, app: ASGIApp, metrics: HttpMetrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = scope[_STATE_KEY] = _given(scope) or uuid7()
+        started = time.perf_counter()
+        status = 500
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self._app(scope, receive, send_with_id)
+            finally:
+                self._tell(scope, status, time.perf_counter() - started)
+
+    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
+        route = _route_of(scope)
+        self._metrics.requests.labels(scope["method"], route, str(status)).inc()
+        self._metrics.request_seconds.labels(route).observe(seconds)
+        facts: dict[str, Any] = scope.get("assay.facts", {})
+        log.info(
+            "request_answered",
+            method=scope["method"], route=route, status=status, ms=round(seconds * 1000, 2), **facts,
+        )  # fmt: skip
+
+
+def _given(scope: Scope) -> str | None:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _PLAIN.fullmatch(value):
+            return str(value, "ascii")
+    return None
+
+
+def _route_of(scope: Scope) -> str:
+    """The route's template; what matched none is one label, so that a scanner can't fill the metrics."""
+    template: str = scope.get("assay.route", "unmatched")
+    return template

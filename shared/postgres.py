@@ -1,0 +1,64 @@
+"""Open Postgres: the pool that the worker and the api use, and what every connection of it has in common."""
+
+import asyncio
+from typing import TypeAlias
+
+import asyncpg
+import structlog
+
+from shared.errors import StoreUnavailable
+
+# asyncpg has no types of its own: to mypy these are Any, and what comes out of them becomes Structs at once.
+Connection: TypeAlias = asyncpg.Connection
+Pool: TypeAlias = asyncpg.Pool
+
+log = structlog.get_logger()
+
+# SQLSTATE classes of what passes by itself: connection trouble, lack of resources, operator intervention, a deadlock,
+# a serialization failure, a lock or statement that took too long.
+_PASSING_CLASSES = ("08", "53", "57", "40", "55", "58")
+
+
+async def open_pool(url: str, *, size_min: int = 1, size_max: int, statement_timeout_ms: int, name: str) -> Pool:
+    """A pool of at most `size_max` connections. Does not wait for Postgres: see `wait_for_postgres`."""
+    return await asyncpg.create_pool(
+        url,
+        min_size=size_min,
+        max_size=size_max,
+        command_timeout=statement_timeout_ms / 1000 + 5,
+        max_inactive_connection_lifetime=300,
+        server_settings={
+            "application_name": f"assay-{name}",
+            "statement_timeout": str(statement_timeout_ms),
+            "timezone": "UTC",
+            "jit": "off",
+        },
+    )
+
+
+async def wait_for_postgres(url: str, pause_seconds: float = 0.5) -> None:
+    """Return once Postgres answers; services start in any order."""
+    said = False
+    while True:
+        try:
+            connection = await asyncpg.connect(url, timeout=5)
+        except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+            if not said:
+                log.warning("postgres_awaited", reason=type(error).__name__)
+                said = True
+            await asyncio.sleep(pause_seconds)
+        else:
+            await connection.close()
+            return
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the same statement can succeed later: the store is away or busy, the data is not at fault."""
+    if isinstance(error, asyncpg.PostgresError):
+        return (error.sqlstate or "")[:2] in _PASSING_CLASSES
+    return isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError | StoreUnavailable)
+
+
+def affected(command_tag: str) -> int:
+    """The row count in a command tag such as `UPDATE 3`."""
+    return int(command_tag.rsplit(" ", 1)[-1])

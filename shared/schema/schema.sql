@@ -1,0 +1,403 @@
+-- The whole database of Assay as it stands after the last migration. A test builds one database from this file and
+-- one from migrations/ and compares them: change both, always.
+--
+-- Text keys are COLLATE "C": byte order, the same on every machine, and the cheapest to compare.
+-- `project_id` comes first in every key. Nothing references `scores` and `scores` references nothing: a foreign key
+-- would cost one look-up per row on the hot path, and the worker has checked the project in the same transaction.
+
+CREATE TABLE schema_migrations (
+    version    integer PRIMARY KEY,
+    name       text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+);
+
+
+-- Who owns what ------------------------------------------------------------------------------------------------------
+
+CREATE TABLE workspaces (
+    id         uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    slug       text COLLATE "C" NOT NULL UNIQUE CHECK (slug ~ '^[a-z0-9][a-z0-9-]{0,62}$'),
+    name       text NOT NULL CHECK (length(name) BETWEEN 1 AND 100),
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE projects (
+    id              uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    workspace_id    uuid NOT NULL REFERENCES workspaces (id),
+    slug            text COLLATE "C" NOT NULL CHECK (slug ~ '^[a-z0-9][a-z0-9-]{0,62}$'),
+    name            text NOT NULL CHECK (length(name) BETWEEN 1 AND 100),
+    -- Counts the changes of the project's score configs. The worker reads it in the transaction that writes scores,
+    -- and so knows whether the configs it holds are still the ones in force.
+    config_revision bigint NOT NULL DEFAULT 0,
+    created_at      timestamptz NOT NULL DEFAULT now(),
+    UNIQUE (workspace_id, slug)
+);
+
+CREATE TABLE members (
+    id            uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    email         text COLLATE "C" NOT NULL UNIQUE CHECK (email = lower(email)),
+    name          text NOT NULL,
+    password_hash text NOT NULL,
+    created_at    timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE workspace_members (
+    workspace_id uuid NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
+    member_id    uuid NOT NULL REFERENCES members (id) ON DELETE CASCADE,
+    role         text NOT NULL CHECK (role IN ('owner', 'admin', 'member', 'viewer')),
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (workspace_id, member_id)
+);
+
+CREATE TABLE api_keys (
+    id           uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    project_id   uuid NOT NULL REFERENCES projects (id) ON DELETE CASCADE,
+    name         text NOT NULL CHECK (length(name) BETWEEN 1 AND 100),
+    prefix       text COLLATE "C" NOT NULL,
+    hash         bytea NOT NULL UNIQUE CHECK (length(hash) = 32),
+    scopes       text[] NOT NULL,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    expires_at   timestamptz,
+    revoked_at   timestamptz,
+    last_used_at timestamptz
+);
+
+CREATE INDEX api_keys_by_project ON api_keys (project_id, created_at);
+
+
+-- Score configs ------------------------------------------------------------------------------------------------------
+
+CREATE TABLE score_configs (
+    id               uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    project_id       uuid NOT NULL REFERENCES projects (id) ON DELETE CASCADE,
+    name             text COLLATE "C" NOT NULL CHECK (name ~ '^[a-z][a-z0-9_]*$' AND length(name) <= 100),
+    data_type        text COLLATE "C" NOT NULL CHECK (data_type IN ('NUMERIC', 'CATEGORICAL', 'BOOLEAN')),
+    description      text CHECK (length(description) <= 500),
+    min_value        double precision,
+    max_value        double precision,
+    categories       text[],
+    higher_is_better boolean,
+    enforcement      text COLLATE "C" NOT NULL DEFAULT 'reject' CHECK (enforcement IN ('reject', 'warn')),
+    version          integer NOT NULL DEFAULT 1,
+    is_archived      boolean NOT NULL DEFAULT false,
+    created_at       timestamptz NOT NULL DEFAULT now(),
+    updated_at       timestamptz NOT NULL DEFAULT now(),
+    CHECK (data_type = 'NUMERIC' OR (min_value IS NULL AND max_value IS NULL)),
+    CHECK (min_value < max_value),
+    CHECK ((data_type = 'CATEGORICAL') = (categories IS NOT NULL))
+);
+
+CREATE UNIQUE INDEX score_configs_one_active ON score_configs (project_id, name) WHERE NOT is_archived;
+CREATE INDEX score_configs_by_name ON score_configs (project_id, name, created_at);
+
+-- What a rule said when it judged: scores and rejected scores name (config_id, config_version).
+CREATE TABLE score_config_versions (
+    config_id        uuid NOT NULL REFERENCES score_configs (id) ON DELETE CASCADE,
+    version          integer NOT NULL,
+    data_type        text COLLATE "C" NOT NULL,
+    description      text,
+    min_value        double precision,
+    max_value        double precision,
+    categories       text[],
+    higher_is_better boolean,
+    enforcement      text COLLATE "C" NOT NULL,
+    created_at       timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (config_id, version)
+);
+
+CREATE FUNCTION count_config_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE projects
+    SET config_revision = config_revision + 1
+    WHERE id = coalesce(NEW.project_id, OLD.project_id);
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER count_config_change AFTER INSERT OR UPDATE OR DELETE ON score_configs
+    FOR EACH ROW EXECUTE FUNCTION count_config_change();
+
+
+-- Scores -------------------------------------------------------------------------------------------------------------
+
+CREATE TABLE scores (
+    project_id        uuid NOT NULL,
+    config_id         uuid,
+    author_id         uuid,
+    version           bigint NOT NULL,
+    numeric_value     double precision,
+    scored_at         timestamptz NOT NULL,
+    received_at       timestamptz NOT NULL,
+    created_at        timestamptz NOT NULL DEFAULT now(),
+    updated_at        timestamptz NOT NULL DEFAULT now(),
+    config_version    integer,
+    boolean_value     boolean,
+    id                text COLLATE "C" NOT NULL,
+    name              text COLLATE "C" NOT NULL,
+    data_type         text COLLATE "C" NOT NULL,
+    categorical_value text COLLATE "C",
+    trace_id          text COLLATE "C",
+    span_id           text COLLATE "C",
+    session_id        text COLLATE "C",
+    user_id           text COLLATE "C",
+    source            text COLLATE "C" NOT NULL,
+    environment       text COLLATE "C" NOT NULL,
+    author            text COLLATE "C",
+    violation         text COLLATE "C",
+    comment           text,
+    metadata          jsonb,
+    PRIMARY KEY (project_id, id),
+    CONSTRAINT scores_value_fits_data_type CHECK (
+        CASE data_type
+            WHEN 'NUMERIC' THEN numeric_value IS NOT NULL AND categorical_value IS NULL AND boolean_value IS NULL
+            WHEN 'CATEGORICAL' THEN categorical_value IS NOT NULL AND numeric_value IS NULL AND boolean_value IS NULL
+            WHEN 'BOOLEAN' THEN boolean_value IS NOT NULL AND numeric_value IS NULL AND categorical_value IS NULL
+            ELSE false
+        END
+    ),
+    CONSTRAINT scores_one_target CHECK (
+        num_nonnulls(coalesce(span_id, trace_id), session_id, user_id) = 1
+    ),
+    CONSTRAINT scores_known_source CHECK (source IN ('SDK', 'HUMAN', 'LLM_JUDGE', 'EXTERNAL'))
+);
+
+CREATE INDEX scores_by_time ON scores (project_id, scored_at, id);
+CREATE INDEX scores_by_name ON scores (project_id, name, scored_at, id);
+CREATE INDEX scores_by_trace ON scores (project_id, trace_id, scored_at, id) WHERE trace_id IS NOT NULL;
+CREATE INDEX scores_by_span ON scores (project_id, span_id, scored_at, id) WHERE span_id IS NOT NULL;
+CREATE INDEX scores_by_session ON scores (project_id, session_id, scored_at, id) WHERE session_id IS NOT NULL;
+CREATE INDEX scores_by_user ON scores (project_id, user_id, scored_at, id) WHERE user_id IS NOT NULL;
+
+-- What became of each batch, written in the transaction that wrote its scores: the receipt, and the proof that keeps
+-- a batch delivered twice from being counted twice.
+CREATE TABLE batches (
+    project_id  uuid NOT NULL,
+    batch_id    text COLLATE "C" NOT NULL,
+    received_at timestamptz NOT NULL,
+    done_at     timestamptz NOT NULL DEFAULT now(),
+    stored      integer NOT NULL,
+    replaced    integer NOT NULL,
+    unchanged   integer NOT NULL,
+    rejected    integer NOT NULL,
+    PRIMARY KEY (project_id, batch_id)
+);
+
+CREATE INDEX batches_by_done_at ON batches USING brin (done_at);
+
+CREATE TABLE rejected_scores (
+    project_id     uuid NOT NULL,
+    batch_id       text COLLATE "C" NOT NULL,
+    index          integer NOT NULL,
+    score_id       text COLLATE "C" NOT NULL,
+    name           text COLLATE "C",
+    code           text COLLATE "C" NOT NULL,
+    pointer        text COLLATE "C" NOT NULL,
+    detail         text NOT NULL,
+    config_id      uuid,
+    config_version integer,
+    -- The whole score as it was accepted, byte for byte (json, not jsonb), so that it can be replayed.
+    original       json NOT NULL,
+    request_id     text COLLATE "C" NOT NULL,
+    received_at    timestamptz NOT NULL,
+    rejected_at    timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (project_id, batch_id, index)
+);
+
+CREATE INDEX rejected_scores_by_time ON rejected_scores (project_id, rejected_at, batch_id, index);
+CREATE INDEX rejected_scores_by_score ON rejected_scores (project_id, score_id, rejected_at);
+
+
+-- Rollups ------------------------------------------------------------------------------------------------------------
+-- One row per bucket of time, name, data type, source, environment and label. The label is the category of a
+-- CATEGORICAL score, 'true' or 'false' of a BOOLEAN one and '' of a NUMERIC one. Widths are 15 minutes ('quarter':
+-- the finest step of today's time zone offsets) and one UTC day.
+--
+-- sum and sum_squares are exact decimals: adding and taking away round nothing, in whatever order it happens, and
+-- n·Σx² − (Σx)² has no cancellation (docs/adr: how rollups stay exact). min and max are read again from the rows when
+-- the score that held them goes.
+
+CREATE TABLE score_rollups (
+    project_id  uuid NOT NULL,
+    bucket      timestamptz NOT NULL,
+    count       bigint NOT NULL,
+    min         double precision,
+    max         double precision,
+    width       text COLLATE "C" NOT NULL,
+    name        text COLLATE "C" NOT NULL,
+    data_type   text COLLATE "C" NOT NULL,
+    source      text COLLATE "C" NOT NULL,
+    environment text COLLATE "C" NOT NULL,
+    label       text COLLATE "C" NOT NULL,
+    sum         numeric,
+    sum_squares numeric
+);
+
+-- A label can be 2,000 bytes long, an index entry 2,700: hence its digest.
+CREATE UNIQUE INDEX score_rollups_key
+    ON score_rollups (project_id, width, name, bucket, data_type, source, environment, (md5(label)::uuid));
+
+-- Writers that only add scores hold the project's lock shared; one that takes scores away (replace, delete,
+-- retention) holds it alone. Both take it first, for all their projects in one order: so no two of them can wait for
+-- each other's rollup rows in a circle.
+CREATE FUNCTION lock_scores_shared(project_ids uuid[]) RETURNS void LANGUAGE sql VOLATILE AS $$
+    SELECT pg_advisory_xact_lock_shared(4711, key)
+    FROM (SELECT DISTINCT hashtext(project_id::text) AS key FROM unnest(project_ids) AS project_id ORDER BY key) AS keys
+$$;
+
+CREATE FUNCTION lock_scores_alone(project_ids uuid[]) RETURNS void LANGUAGE sql VOLATILE AS $$
+    SELECT pg_advisory_xact_lock(4711, key)
+    FROM (SELECT DISTINCT hashtext(project_id::text) AS key FROM unnest(project_ids) AS project_id ORDER BY key) AS keys
+$$;
+
+CREATE FUNCTION add_to_score_rollups() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO score_rollups AS r
+        (project_id, width, bucket, name, data_type, source, environment, label, count, sum, sum_squares, min, max)
+    WITH quarters AS (
+        SELECT
+            project_id, date_bin('15 minutes', scored_at, 'epoch') AS quarter, name, data_type, source, environment,
+            coalesce(categorical_value, boolean_value::text, '') AS label,
+            count(*) AS count,
+            sum(numeric_value::text::numeric) AS sum,
+            sum(numeric_value::text::numeric * numeric_value::text::numeric) AS sum_squares,
+            min(numeric_value) AS min,
+            max(numeric_value) AS max
+        FROM new_scores
+        GROUP BY 1, 2, 3, 4, 5, 6, 7
+    ),
+    buckets AS (
+        SELECT 'quarter' AS width, quarter AS bucket, * FROM quarters
+        UNION ALL
+        SELECT 'day', date_bin('1 day', quarter, 'epoch'), * FROM quarters
+    )
+    SELECT
+        project_id, width, bucket, name, data_type, source, environment, label,
+        sum(count), sum(sum), sum(sum_squares), min(min), max(max)
+    FROM buckets
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+    ORDER BY 1, 2, 4, 3, 5, 6, 7, 8
+    ON CONFLICT (project_id, width, name, bucket, data_type, source, environment, (md5(label)::uuid)) DO UPDATE
+    SET count = r.count + excluded.count,
+        sum = r.sum + excluded.sum,
+        sum_squares = r.sum_squares + excluded.sum_squares,
+        min = least(r.min, excluded.min),
+        max = greatest(r.max, excluded.max);
+    RETURN NULL;
+END
+$$;
+
+-- Takes one bucket's share away. `n_min` and `n_max` are the extremes of what goes: where they are the bucket's own,
+-- the bucket's are read again, from the rows for a quarter and from its quarters for a day.
+CREATE FUNCTION take_from_score_rollup(
+    w text, p uuid, n text, b timestamptz, t text, s text, e text, l text,
+    n_count bigint, n_sum numeric, n_sum_squares numeric, n_min double precision, n_max double precision
+) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    now_is score_rollups;
+    width_is interval := CASE w WHEN 'quarter' THEN interval '15 minutes' ELSE interval '1 day' END;
+BEGIN
+    UPDATE score_rollups
+    SET count = count - n_count, sum = sum - n_sum, sum_squares = sum_squares - n_sum_squares
+    WHERE project_id = p AND width = w AND name = n AND bucket = b
+        AND data_type = t AND source = s AND environment = e AND md5(label)::uuid = md5(l)::uuid
+    RETURNING * INTO now_is;
+
+    IF now_is.count = 0 THEN
+        DELETE FROM score_rollups
+        WHERE project_id = p AND width = w AND name = n AND bucket = b
+            AND data_type = t AND source = s AND environment = e AND md5(label)::uuid = md5(l)::uuid;
+    ELSIF w = 'quarter' AND (n_min <= now_is.min OR n_max >= now_is.max) THEN
+        -- Most often another score with the same value remains, and the first EXISTS finds it at once.
+        UPDATE score_rollups
+        SET min = CASE
+                WHEN n_min > now_is.min THEN now_is.min
+                WHEN EXISTS (
+                    SELECT FROM scores
+                    WHERE project_id = p AND name = n AND scored_at >= b AND scored_at < b + width_is
+                        AND data_type = t AND source = s AND environment = e AND numeric_value = now_is.min
+                ) THEN now_is.min
+                ELSE (
+                    SELECT min(numeric_value) FROM scores
+                    WHERE project_id = p AND name = n AND scored_at >= b AND scored_at < b + width_is
+                        AND data_type = t AND source = s AND environment = e
+                )
+            END,
+            max = CASE
+                WHEN n_max < now_is.max THEN now_is.max
+                WHEN EXISTS (
+                    SELECT FROM scores
+                    WHERE project_id = p AND name = n AND scored_at >= b AND scored_at < b + width_is
+                        AND data_type = t AND source = s AND environment = e AND numeric_value = now_is.max
+                ) THEN now_is.max
+                ELSE (
+                    SELECT max(numeric_value) FROM scores
+                    WHERE project_id = p AND name = n AND scored_at >= b AND scored_at < b + width_is
+                        AND data_type = t AND source = s AND environment = e
+                )
+            END
+        WHERE project_id = p AND width = w AND name = n AND bucket = b
+            AND data_type = t AND source = s AND environment = e AND md5(label)::uuid = md5(l)::uuid;
+    ELSIF w = 'day' AND (n_min <= now_is.min OR n_max >= now_is.max) THEN
+        UPDATE score_rollups
+        SET (min, max) = (
+            SELECT min(min), max(max) FROM score_rollups
+            WHERE project_id = p AND width = 'quarter' AND name = n AND bucket >= b AND bucket < b + width_is
+                AND data_type = t AND source = s AND environment = e
+        )
+        WHERE project_id = p AND width = w AND name = n AND bucket = b
+            AND data_type = t AND source = s AND environment = e AND md5(label)::uuid = md5(l)::uuid;
+    END IF;
+END
+$$;
+
+CREATE FUNCTION take_from_score_rollups() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM lock_scores_alone(ARRAY(SELECT DISTINCT project_id FROM old_scores));
+    PERFORM take_from_score_rollup(
+        width, project_id, name, bucket, data_type, source, environment, label, count, sum, sum_squares, min, max
+    )
+    FROM (
+        SELECT
+            w.width, project_id, name, date_bin(w.step, scored_at, 'epoch') AS bucket, data_type, source, environment,
+            coalesce(categorical_value, boolean_value::text, '') AS label,
+            count(*) AS count,
+            sum(numeric_value::text::numeric) AS sum,
+            sum(numeric_value::text::numeric * numeric_value::text::numeric) AS sum_squares,
+            min(numeric_value) AS min,
+            max(numeric_value) AS max
+        FROM old_scores
+        CROSS JOIN (VALUES ('quarter', interval '15 minutes'), ('day', interval '1 day')) AS w (width, step)
+        GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+        ORDER BY w.width DESC  -- the quarters first: a day reads its extremes from them
+    ) AS gone;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER add_to_score_rollups AFTER INSERT ON scores
+    REFERENCING NEW TABLE AS new_scores
+    FOR EACH STATEMENT EXECUTE FUNCTION add_to_score_rollups();
+
+CREATE TRIGGER take_from_score_rollups AFTER DELETE ON scores
+    REFERENCING OLD TABLE AS old_scores
+    FOR EACH STATEMENT EXECUTE FUNCTION take_from_score_rollups();
+
+-- An update adds the new rows and takes the old ones away (triggers of one event fire in the order of their names).
+CREATE TRIGGER update_score_rollups_take AFTER UPDATE ON scores
+    REFERENCING OLD TABLE AS old_scores
+    FOR EACH STATEMENT EXECUTE FUNCTION take_from_score_rollups();
+
+CREATE TRIGGER update_score_rollups_add AFTER UPDATE ON scores
+    REFERENCING NEW TABLE AS new_scores
+    FOR EACH STATEMENT EXECUTE FUNCTION add_to_score_rollups();
+
+-- TRUNCATE passes the row triggers by: the rollups go with the rows.
+CREATE FUNCTION truncate_score_rollups() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    TRUNCATE score_rollups;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER truncate_score_rollups AFTER TRUNCATE ON scores
+    FOR EACH STATEMENT EXECUTE FUNCTION truncate_score_rollups();

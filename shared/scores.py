@@ -1,0 +1,145 @@
+"""What a score is: its fields, and the rules of shape that hold for every score whatever its project says (SPEC 3).
+
+A score travels as the JSON its sender wrote, from the request through the queue into the worker, and is decoded at both
+ends with the same types.
+"""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID
+
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+TEXT_ID_LENGTH_MAX = 200
+NAME_LENGTH_MAX = 100
+CATEGORY_LENGTH_MAX = 500
+COMMENT_LENGTH_MAX = 10_000
+METADATA_BYTES_MAX = 16 * 1024
+FUTURE_MAX = timedelta(minutes=5)
+YEAR_MIN = 1900
+DEFAULT_ENVIRONMENT = "default"
+
+
+class DataType(StrEnum):
+    NUMERIC = "NUMERIC"
+    CATEGORICAL = "CATEGORICAL"
+    BOOLEAN = "BOOLEAN"
+
+
+class Source(StrEnum):
+    SDK = "SDK"
+    HUMAN = "HUMAN"
+    LLM_JUDGE = "LLM_JUDGE"
+    EXTERNAL = "EXTERNAL"
+
+
+TextId = Annotated[str, Meta(min_length=1, max_length=TEXT_ID_LENGTH_MAX)]
+ScoreName = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=NAME_LENGTH_MAX,
+        description="What is measured. Printable text without blanks at its ends; case is kept.",
+    ),
+]
+ScoreValue = Annotated[
+    bool | float | Annotated[str, Meta(min_length=1, max_length=CATEGORY_LENGTH_MAX)],
+    Meta(description="Decides data_type: a number is NUMERIC, text is CATEGORICAL, true and false are BOOLEAN."),
+]
+
+
+class Score(Struct, forbid_unknown_fields=True, kw_only=True):
+    """A score as it is sent. Exactly one target: `trace_id`, or `span_id` (with or without `trace_id`: together they
+    mean that span), or `session_id`, or `user_id`. `name` may be left out only where `config_id` is given."""
+
+    id: Annotated[TextId | None, Meta(description="Unique per project; sending it again replaces the score.")] = None
+    name: ScoreName | None = None
+    value: ScoreValue
+    data_type: DataType | None = None
+    trace_id: TextId | None = None
+    span_id: TextId | None = None
+    session_id: TextId | None = None
+    user_id: TextId | None = None
+    source: Source = Source.SDK
+    author: Annotated[TextId | None, Meta(description="Who judged: a rater's name, a judge model.")] = None
+    comment: Annotated[str, Meta(max_length=COMMENT_LENGTH_MAX)] | None = None
+    metadata: Annotated[
+        Raw | UnsetType,
+        Meta(description="A JSON object of at most 16 KiB.", extra_json_schema={"type": ["object", "null"]}),
+    ] = UNSET
+    environment: Annotated[str, Meta(min_length=1, max_length=100)] = DEFAULT_ENVIRONMENT
+    config_id: Annotated[UUID | None, Meta(description="The rule to obey; else the active config of that name.")] = None
+    timestamp: Annotated[
+        Annotated[datetime, Meta(tz=True)] | None,
+        Meta(description="When the judgement was made; at most 5 minutes ahead. Default: when it was received."),
+    ] = None
+
+
+class QueuedScore(Score, forbid_unknown_fields=False, kw_only=True):
+    """A score as the worker reads it from the queue: a newer ingest may have put in fields that are not known here."""
+
+
+class Misshapen(Struct, frozen=True):
+    """Why a score is refused before any config is asked. `field` names the wire field, "" the score as a whole."""
+
+    code: str
+    field: str
+    detail: str
+
+
+def data_type_of(value: bool | float | str) -> DataType:
+    """The data type that a value has by itself. `True` is BOOLEAN, never the number 1."""
+    if isinstance(value, bool):
+        return DataType.BOOLEAN
+    return DataType.CATEGORICAL if isinstance(value, str) else DataType.NUMERIC
+
+
+def misshapen(score: Score, now: datetime) -> Misshapen | None:
+    """The first rule of shape that `score` breaks, beyond those its types carry, or None."""
+    name = score.name
+    if name is None:
+        if score.config_id is None:
+            return Misshapen("missing_field", "name", "name may be left out only where config_id is given")
+    elif not name.isprintable() or name[0] == " " or name[-1] == " ":
+        return Misshapen("invalid_name", "name", "a name is printable text without blanks at its ends")
+    if (score.trace_id or score.span_id) is None or score.session_id is not None or score.user_id is not None:
+        wrong_target = _target(score)
+        if wrong_target is not None:
+            return wrong_target
+    if score.data_type is not None and score.data_type != data_type_of(score.value):
+        detail = f"data_type is {score.data_type} but the value is {data_type_of(score.value)}"
+        return Misshapen("data_type_mismatch", "data_type", detail)
+    if score.metadata is not UNSET:
+        wrong_metadata = _metadata(score.metadata)
+        if wrong_metadata is not None:
+            return wrong_metadata
+    return None if score.timestamp is None else _timestamp(score.timestamp, now)
+
+
+def _target(score: Score) -> Misshapen | None:
+    given = sum(target is not None for target in (score.trace_id or score.span_id, score.session_id, score.user_id))
+    if given == 1:
+        return None
+    if given == 0:
+        return Misshapen("missing_target", "", "one of trace_id, span_id, session_id, user_id is needed")
+    return Misshapen("several_targets", "", "a score has one target: a trace or span, a session, or a tracked user")
+
+
+def _metadata(metadata: Raw) -> Misshapen | None:
+    size = len(memoryview(metadata))
+    if size > METADATA_BYTES_MAX:
+        detail = f"metadata is {size} bytes of JSON; {METADATA_BYTES_MAX} are allowed"
+        return Misshapen("metadata_too_large", "metadata", detail)
+    first = bytes(memoryview(metadata)[:1])
+    if first not in (b"{", b"n"):
+        return Misshapen("wrong_type", "metadata", "metadata is a JSON object")
+    return None
+
+
+def _timestamp(timestamp: datetime, now: datetime) -> Misshapen | None:
+    if timestamp.year < YEAR_MIN or timestamp.year == 9999:
+        return Misshapen("timestamp_out_of_range", "timestamp", f"timestamps before {YEAR_MIN} are refused")
+    if timestamp > now + FUTURE_MAX:
+        return Misshapen("timestamp_in_future", "timestamp", "timestamp is more than 5 minutes ahead")
+    return None
