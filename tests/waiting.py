@@ -14,7 +14,7 @@ PATIENCE_SECONDS = 30.0
 async def wait_until(
     condition: Callable[[], T | Awaitable[T]], *, what: str = "", patience_seconds: float = PATIENCE_SECONDS
 ) -> T:
-    """The first truthy answer of `condition`, which may be async. Raises `TimeoutError` that says `what` was awaited."""
+    """The first truthy answer of `condition`, which may be async. Raises `TimeoutError` that says what was awaited."""
     deadline = time.monotonic() + patience_seconds
     while True:
         answer = condition()

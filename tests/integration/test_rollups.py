@@ -1,0 +1,135 @@
+"""Rollups equal the rows they stand for, whatever is done to the rows and by whom (SPEC 9)."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from services.worker.jobs.verify_rollups import verify_project
+from tests.integration.rows import NOON, insert
+from tests.stack import Project
+
+
+async def day(connection: asyncpg.Connection, label: str = "") -> dict[str, Any]:
+    """The one day bucket of that label."""
+    [row] = await connection.fetch(
+        "SELECT count, sum, min, max FROM score_rollups WHERE width = 'day' AND label = $1", label
+    )
+    return dict(row)
+
+
+async def test_rows_add_up(connection: asyncpg.Connection, project: Project) -> None:
+    await insert(connection, project.id, {"id": "a", "value": 0.1}, {"id": "b", "value": 0.2})
+    await insert(connection, project.id, {"id": "c", "value": 0.3})
+
+    found = await day(connection)
+
+    assert (found["count"], str(found["sum"]), found["min"], found["max"]) == (3, "0.6", 0.1, 0.3)
+    assert await verify_project(connection, project.id) == []
+
+
+async def test_a_category_has_a_bucket_of_its_own(connection: asyncpg.Connection, project: Project) -> None:
+    await insert(
+        connection, project.id, {"id": "a", "value": "x"}, {"id": "b", "value": "y"}, {"id": "c", "value": "x"}
+    )
+
+    assert ((await day(connection, "x"))["count"], (await day(connection, "y"))["count"]) == (2, 1)
+
+
+async def test_deleting_a_row_takes_its_share_away(connection: asyncpg.Connection, project: Project) -> None:
+    await insert(
+        connection, project.id, {"id": "a", "value": 1e15}, {"id": "b", "value": 0.1}, {"id": "c", "value": 0.2}
+    )
+
+    await connection.execute("DELETE FROM scores WHERE id = 'a'")
+
+    found = await day(connection)
+    assert (found["count"], str(found["sum"]), found["max"]) == (2, "0.3", 0.2)
+    assert await verify_project(connection, project.id) == []
+
+
+@pytest.mark.parametrize("gone", ["a", "b", "c", "d"])
+async def test_extremes_come_back_when_their_holder_goes(
+    connection: asyncpg.Connection, project: Project, gone: str
+) -> None:
+    await insert(
+        connection,
+        project.id,
+        {"id": "a", "value": 1},
+        {"id": "b", "value": 5, "scored_at": NOON + timedelta(hours=3)},
+        {"id": "c", "value": 5},
+        {"id": "d", "value": 0},
+    )
+
+    await connection.execute("DELETE FROM scores WHERE id = $1", gone)
+
+    assert await verify_project(connection, project.id) == []
+
+
+async def test_the_last_row_takes_the_bucket_with_it(connection: asyncpg.Connection, project: Project) -> None:
+    await insert(connection, project.id, {"id": "a"})
+
+    await connection.execute("DELETE FROM scores")
+
+    assert await connection.fetchval("SELECT count(*) FROM score_rollups") == 0
+
+
+async def test_an_update_by_hand_keeps_rollups_exact(connection: asyncpg.Connection, project: Project) -> None:
+    await insert(connection, project.id, {"id": "a", "value": 1}, {"id": "b", "value": 2})
+
+    await connection.execute("UPDATE scores SET numeric_value = 7, scored_at = scored_at + interval '1 day'")
+
+    assert await verify_project(connection, project.id) == []
+
+
+async def test_a_long_label_fits(connection: asyncpg.Connection, project: Project) -> None:
+    await insert(connection, project.id, {"id": "a", "value": "𝔸" * 500, "name": "ｎ" * 100, "environment": "𝔼" * 100})
+
+    assert await verify_project(connection, project.id) == []
+
+
+async def test_extreme_doubles_are_summed_exactly(connection: asyncpg.Connection, project: Project) -> None:
+    values = [1.7e308, 1.7e308, 5e-324, -1.7e308]
+    await insert(connection, project.id, *({"id": str(n), "value": value} for n, value in enumerate(values)))
+
+    await connection.execute("DELETE FROM scores WHERE numeric_value > 1e300")
+
+    found = await day(connection)
+    assert (found["count"], found["min"], found["max"]) == (2, -1.7e308, 5e-324)
+    assert await verify_project(connection, project.id) == []
+
+
+async def test_writers_at_the_same_time_lose_nothing(database_url: str, project: Project) -> None:
+    async def write(writer: int) -> None:
+        connection = await asyncpg.connect(database_url)
+        for round_ in range(10):
+            async with connection.transaction():
+                await connection.execute("SELECT lock_scores_shared($1)", [project.id])
+                await insert(
+                    connection,
+                    project.id,
+                    *({"id": f"{writer}-{round_}-{n}", "name": f"n{n}", "value": n / 7} for n in range(20)),
+                )
+            if round_ % 3 == 2:
+                async with connection.transaction():
+                    await connection.execute("SELECT lock_scores_alone($1)", [project.id])
+                    await connection.execute("DELETE FROM scores WHERE id LIKE $1", f"{writer}-{round_}-1%")
+        await connection.close()
+
+    await asyncio.gather(*map(write, range(6)))
+
+    connection = await asyncpg.connect(database_url)
+    assert await connection.fetchval("SELECT count(*) FROM scores") == 6 * (200 - 3 * 11)
+    assert await verify_project(connection, project.id) == []
+    await connection.close()
+
+
+async def test_verification_reports_a_bucket_that_is_wrong(connection: asyncpg.Connection, project: Project) -> None:
+    await insert(connection, project.id, {"id": "a"})
+    await connection.execute("UPDATE score_rollups SET count = 5 WHERE width = 'day'")
+
+    [difference] = await verify_project(connection, project.id)
+
+    assert (difference.width, difference.count_by_rollup, difference.count_by_rows) == ("day", 5, 1)

@@ -1,0 +1,75 @@
+"""schema.sql and the migrations build the same database, and the runner can be run by several at once."""
+
+import asyncio
+import subprocess
+
+import asyncpg
+import pytest
+
+from deploy.local.binaries import postgres_binary
+from shared.schema.runner import SCHEMA_FILE, migrate, migrations, wait_for_schema
+
+
+def dump_of(url: str) -> list[str]:
+    """The database as SQL, without comments and what changes from dump to dump."""
+    dumped = subprocess.run(
+        [str(postgres_binary("pg_dump")), "--schema-only", "--no-owner", url],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return [line for line in dumped.stdout.split("\n") if line and not line.startswith(("--", "\\"))]
+
+
+async def test_the_schema_file_and_the_migrations_build_the_same_database(
+    bare_database_url: str, database_url: str
+) -> None:
+    connection = await asyncpg.connect(bare_database_url)
+    await connection.execute(SCHEMA_FILE.read_text())
+    await connection.close()
+
+    assert dump_of(bare_database_url) == dump_of(database_url)
+
+
+async def test_migrating_twice_applies_nothing_the_second_time(bare_database_url: str) -> None:
+    first = await migrate(bare_database_url)
+    second = await migrate(bare_database_url)
+
+    assert (len(first), second) == (len(migrations()), [])
+
+
+async def test_runners_at_the_same_time_apply_each_migration_once(bare_database_url: str) -> None:
+    applied = await asyncio.gather(*(migrate(bare_database_url) for _ in range(5)))
+
+    assert sorted(len(names) for names in applied) == [0, 0, 0, 0, len(migrations())]
+
+
+async def test_a_service_waits_until_the_schema_is_there(bare_database_url: str) -> None:
+    waiting = asyncio.create_task(wait_for_schema(bare_database_url, pause_seconds=0.01))
+    await asyncio.wait({waiting}, timeout=0.2)
+    assert not waiting.done()
+
+    await migrate(bare_database_url)
+
+    await asyncio.wait_for(waiting, 10)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "'NUMERIC', NULL, NULL, NULL",
+        "'NUMERIC', 1, 'a', NULL",
+        "'BOOLEAN', 1, NULL, NULL",
+        "'CATEGORICAL', NULL, NULL, true",
+        "'OTHER', 1, NULL, NULL",
+    ],
+)
+async def test_the_value_that_is_set_is_the_one_of_the_data_type(connection: asyncpg.Connection, fields: str) -> None:
+    with pytest.raises(asyncpg.CheckViolationError):
+        await connection.execute(
+            f"""
+            INSERT INTO scores (project_id, id, version, name, data_type, numeric_value, categorical_value,
+                boolean_value, trace_id, source, environment, scored_at, received_at)
+            SELECT gen_random_uuid(), 'a', 1, 'n', {fields}, 't', 'SDK', 'default', now(), now()
+            """
+        )
