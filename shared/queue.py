@@ -1,12 +1,15 @@
 """The queue of scores: Redis Streams, sharded by project, read by one consumer group (SPEC 6).
 
-An entry is one batch of one project. A project has one shard, so its entries are in the order in which they came, and
-the entry id, which Redis makes and which never goes back, says so: it orders all writes to one score (`version_of`).
-Nothing is ever trimmed: an entry leaves only through `acknowledge`, after its Postgres transaction has committed.
+An entry is one batch of one project. A shard has two streams: its own, and a bulk stream for projects that send more
+than their share just now, so that the others of the shard need not wait behind them. The entry id, which Redis makes
+and which never goes back, orders all writes to one score (`version_of`). Nothing is ever trimmed: an entry leaves only
+through `acknowledge`, after its Postgres transaction has committed.
+
+Streams are numbered: twice the shard's number, and one more for its bulk stream.
 """
 
 import binascii
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -18,76 +21,95 @@ GROUP = "persist"
 DEAD_LETTERS = "assay:dead-letters"
 FIELD = b"e"
 
-# 2^21 entries of one millisecond come before the next one's; 2^42 ms last until the year 2109.
+# 2^20 entries of one millisecond and stream come before the next one's; 2^42 ms last until the year 2109.
 _SEQUENCE_BITS = 21
+_BULK_IS_LATER = 1 << 20
 
 
 class Entry(Struct, frozen=True):
     """One entry as delivered: `entry_id` is Redis's, like `1763625600123-0`."""
 
-    shard: int
+    stream: int
     entry_id: str
     data: bytes
 
     @property
     def batch_id(self) -> str:
-        return batch_id_of(self.shard, self.entry_id)
+        return batch_id_of(self.stream, self.entry_id)
+
+    @property
+    def version(self) -> int:
+        return version_of(self.stream, self.entry_id)
 
 
-def stream_of(shard: int) -> str:
-    return f"assay:scores:{shard}"
+def stream_of(project_id: UUID, shards: int, *, bulk: bool = False) -> int:
+    """The number of the project's stream, or of its bulk stream."""
+    return binascii.crc32(project_id.bytes) % shards * 2 + bulk
 
 
-def shard_of(project_id: UUID, shards: int) -> int:
-    return binascii.crc32(project_id.bytes) % shards
+def streams_of(shards: int) -> range:
+    """The numbers of all streams."""
+    return range(2 * shards)
 
 
-def batch_id_of(shard: int, entry_id: str) -> str:
+def key_of(stream: int) -> str:
+    """The stream's key in Redis."""
+    return f"assay:scores:{stream // 2}" + (":bulk" if stream % 2 else "")
+
+
+def batch_id_of(stream: int, entry_id: str) -> str:
     """The handle that a sender gets: the place in the queue, so that a receipt needs no bookkeeping of its own."""
-    return f"{entry_id}-{shard}"
+    return f"{entry_id}-{stream}"
 
 
 def place_of_batch(batch_id: str) -> tuple[int, str] | None:
-    """(shard, entry id) of a batch id, or None if it can't be one."""
+    """(stream, entry id) of a batch id, or None if it can't be one."""
     parts = batch_id.split("-")
     if len(parts) != 3 or not all(part.isascii() and part.isdigit() and len(part) <= 20 for part in parts):
         return None
     return int(parts[2]), f"{parts[0]}-{parts[1]}"
 
 
-def version_of(entry_id: str) -> int:
-    """A 63-bit number in the order of a stream's entry ids. Should a clock that jumped back pin Redis to one
-    millisecond for more than 2^21 entries, the count runs on into the milliseconds and stays in order."""
+def version_of(stream: int, entry_id: str) -> int:
+    """A 63-bit number that orders the entries of one project as they were received.
+
+    A project goes over to its bulk stream from one entry to the next and comes back only after a pause: within one
+    millisecond a bulk entry is the later one. Should a clock that jumped back pin Redis to one millisecond, the count
+    runs on into the milliseconds and stays in order.
+    """
     ms, sequence = entry_id.split("-")
-    return (int(ms) << _SEQUENCE_BITS) + int(sequence)
+    return (int(ms) << _SEQUENCE_BITS) + int(sequence) + (_BULK_IS_LATER if stream % 2 else 0)
 
 
 async def ensure_groups(redis: Redis, shards: int) -> None:
     """Make streams and consumer group where they are missing: at start, and when Redis came back empty."""
-    for shard in range(shards):
+    for stream in streams_of(shards):
         try:
-            await redis.xgroup_create(stream_of(shard), GROUP, id="0", mkstream=True)
+            await redis.xgroup_create(key_of(stream), GROUP, id="0", mkstream=True)
         except ResponseError as error:
             if not str(error).startswith("BUSYGROUP"):
                 raise
 
 
-async def read(redis: Redis, consumer: str, shards: Iterable[int], *, count: int, block_ms: int | None) -> list[Entry]:
-    """New entries, at most `count` of each shard, so that no shard waits for another. Waits up to `block_ms`."""
-    streams: dict[Any, Any] = {stream_of(shard): ">" for shard in shards}
+async def read(redis: Redis, consumer: str, shards: int, *, count: int, block_ms: int | None) -> list[Entry]:
+    """New entries, at most `count` of each stream, so that none waits for another; bulk streams come last.
+
+    Waits up to `block_ms` for the first one.
+    """
+    number_of = {key_of(stream).encode(): stream for stream in streams_of(shards)}
+    streams: dict[Any, Any] = dict.fromkeys(number_of, ">")
     answer = await redis.xreadgroup(GROUP, consumer, streams, count=count, block=block_ms)
-    return [
-        Entry(int(stream.rsplit(b":", 1)[1]), entry_id.decode(), fields[FIELD])
-        for stream, entries in answer
-        for entry_id, fields in entries
+    entries = [
+        Entry(number_of[key], entry_id.decode(), fields[FIELD]) for key, found in answer for entry_id, fields in found
     ]
+    return sorted(entries, key=lambda entry: entry.stream % 2)
 
 
-async def claim(redis: Redis, consumer: str, shard: int, *, idle_ms: int, count: int) -> list[Entry]:
+async def claim(redis: Redis, consumer: str, stream: int, *, idle_ms: int, count: int) -> list[Entry]:
     """Take over entries that another consumer was given and has not finished for `idle_ms`."""
-    answer: Any = await redis.xautoclaim(stream_of(shard), GROUP, consumer, min_idle_time=idle_ms, count=count)
+    answer: Any = await redis.xautoclaim(key_of(stream), GROUP, consumer, min_idle_time=idle_ms, count=count)
     return [
-        Entry(shard, entry_id.decode(), fields[FIELD])
+        Entry(stream, entry_id.decode(), fields[FIELD])
         for entry_id, fields in answer[1]
         if fields  # deleted meanwhile: Redis 6.2 hands those out as nil
     ]
@@ -95,13 +117,13 @@ async def claim(redis: Redis, consumer: str, shard: int, *, idle_ms: int, count:
 
 async def acknowledge(redis: Redis, entries: Sequence[Entry]) -> None:
     """Let go of entries that are safe in Postgres: acknowledged and deleted. Twice is harmless."""
-    by_shard: dict[int, list[str]] = {}
+    by_stream: dict[int, list[str]] = {}
     for entry in entries:
-        by_shard.setdefault(entry.shard, []).append(entry.entry_id)
+        by_stream.setdefault(entry.stream, []).append(entry.entry_id)
     pipeline = redis.pipeline(transaction=False)
-    for shard, entry_ids in by_shard.items():
-        pipeline.xack(stream_of(shard), GROUP, *entry_ids)
-        pipeline.xdel(stream_of(shard), *entry_ids)
+    for stream, entry_ids in by_stream.items():
+        pipeline.xack(key_of(stream), GROUP, *entry_ids)
+        pipeline.xdel(key_of(stream), *entry_ids)
     await pipeline.execute()
 
 
@@ -110,10 +132,10 @@ async def bury(redis: Redis, entry: Entry, reason: str) -> None:
     pipeline = redis.pipeline(transaction=True)
     pipeline.xadd(
         DEAD_LETTERS,
-        {FIELD: entry.data, b"shard": entry.shard, b"entry_id": entry.entry_id, b"reason": reason},
+        {FIELD: entry.data, b"stream": entry.stream, b"entry_id": entry.entry_id, b"reason": reason},
     )
-    pipeline.xack(stream_of(entry.shard), GROUP, entry.entry_id)
-    pipeline.xdel(stream_of(entry.shard), entry.entry_id)
+    pipeline.xack(key_of(entry.stream), GROUP, entry.entry_id)
+    pipeline.xdel(key_of(entry.stream), entry.entry_id)
     await pipeline.execute()
 
 
@@ -122,42 +144,47 @@ async def find(redis: Redis, batch_id: str) -> Entry | None:
     place = place_of_batch(batch_id)
     if place is None:
         return None
-    shard, entry_id = place
-    found: Any = await redis.xrange(stream_of(shard), min=entry_id, max=entry_id)
-    return Entry(shard, entry_id, found[0][1][FIELD]) if found else None
+    stream, entry_id = place
+    found: Any = await redis.xrange(key_of(stream), min=entry_id, max=entry_id)
+    return Entry(stream, entry_id, found[0][1][FIELD]) if found else None
 
 
-class ShardState(Struct, frozen=True):
-    """How one shard stands. `oldest_ms` is when its oldest unfinished entry came (ms since 1970), None if empty."""
+class StreamState(Struct, frozen=True):
+    """How one stream stands. `oldest_ms` is when its oldest unfinished entry came (ms since 1970), None if empty."""
 
-    shard: int
+    stream: int
     entries: int
     pending: int
     bytes_used: int
     oldest_ms: int | None
 
+    @property
+    def label(self) -> str:
+        """For metrics: the shard's number, and `-bulk` for its bulk stream."""
+        return f"{self.stream // 2}" + ("-bulk" if self.stream % 2 else "")
 
-async def states(redis: Redis, shards: int) -> tuple[int, list[ShardState]]:
-    """Redis's own time in ms (asked first), and the state of every shard after it."""
+
+async def states(redis: Redis, shards: int) -> tuple[int, list[StreamState]]:
+    """Redis's own time in ms (asked first), and the state of every stream after it."""
     pipeline = redis.pipeline(transaction=False)
     pipeline.time()
-    for shard in range(shards):
-        stream = stream_of(shard)
-        pipeline.xlen(stream)
-        pipeline.memory_usage(stream, samples=5)
-        pipeline.xrange(stream, count=1)
-        pipeline.execute_command("XPENDING", stream, GROUP)
+    for stream in streams_of(shards):
+        key = key_of(stream)
+        pipeline.xlen(key)
+        pipeline.memory_usage(key, samples=5)
+        pipeline.xrange(key, count=1)
+        pipeline.execute_command("XPENDING", key, GROUP)
     (seconds, microseconds), *answers = await pipeline.execute(raise_on_error=False)
     now_ms = seconds * 1000 + microseconds // 1000
-    return now_ms, [_state(shard, *answers[shard * 4 : shard * 4 + 4]) for shard in range(shards)]
+    return now_ms, [_state(stream, *answers[stream * 4 : stream * 4 + 4]) for stream in streams_of(shards)]
 
 
-def _state(shard: int, entries: Any, bytes_used: Any, first: Any, pending: Any) -> ShardState:
+def _state(stream: int, entries: Any, bytes_used: Any, first: Any, pending: Any) -> StreamState:
     for answer in (entries, bytes_used, first):
         if isinstance(answer, Exception):
             raise answer
-    return ShardState(
-        shard=shard,
+    return StreamState(
+        stream=stream,
         entries=entries,
         pending=0 if isinstance(pending, Exception) else _pending_count(pending),  # no group yet: nothing pending
         bytes_used=bytes_used or 0,
@@ -167,3 +194,16 @@ def _state(shard: int, entries: Any, bytes_used: Any, first: Any, pending: Any) 
 
 def _pending_count(answer: Any) -> int:
     return int(answer["pending"] if isinstance(answer, dict) else answer[0])
+
+
+async def newest_version(redis: Redis, project_id: UUID, shards: int) -> int:
+    """A version that no entry received so far exceeds and every later one does: the place of a delete among writes."""
+    newest = 0
+    for bulk in (False, True):
+        stream = stream_of(project_id, shards, bulk=bulk)
+        try:
+            info: Any = await redis.xinfo_stream(key_of(stream))
+        except ResponseError:  # no such stream: nothing was ever received
+            continue
+        newest = max(newest, version_of(stream, info["last-generated-id"].decode()))
+    return newest

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from services.api.metrics import ApiMetrics
-from shared.queue import shard_of, states
+from shared.queue import states, stream_of, streams_of
 
 log = structlog.get_logger()
 
@@ -25,22 +25,25 @@ class CompleteThrough:
     def __init__(self, redis: Redis, metrics: ApiMetrics, shards: int) -> None:
         self._redis = redis
         self._metrics = metrics
-        self._through_ms: list[int | None] = [None] * shards
+        self._shards = shards
+        self._through_ms: list[int | None] = [None] * len(streams_of(shards))
 
     def headers(self, project_id: UUID) -> dict[str, str]:
         """The header for a read of this project; nothing until the queue was seen once."""
-        through_ms = self._through_ms[shard_of(project_id, len(self._through_ms))]
-        if through_ms is None:
+        own = self._through_ms[stream_of(project_id, self._shards)]
+        bulk = self._through_ms[stream_of(project_id, self._shards, bulk=True)]
+        if own is None or bulk is None:
             return {}
+        through_ms = min(own, bulk)
         moment = datetime.fromtimestamp(through_ms / 1000, UTC)
         return {HEADER: moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")}
 
     async def look(self) -> None:
-        now_ms, shards = await states(self._redis, len(self._through_ms))
-        for state in shards:
+        now_ms, streams = await states(self._redis, self._shards)
+        for state in streams:
             # The entry's own millisecond is not complete; nor is this one, in which more may come.
             through_ms = (now_ms if state.oldest_ms is None else min(now_ms, state.oldest_ms)) - 1
-            self._through_ms[state.shard] = max(self._through_ms[state.shard] or 0, through_ms)
+            self._through_ms[state.stream] = max(self._through_ms[state.stream] or 0, through_ms)
         behind = max(now_ms - (through_ms or 0) for through_ms in self._through_ms)
         self._metrics.behind_seconds.set(max(0, behind) / 1000)
 

@@ -11,10 +11,11 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 from services.ingest.endpoints import ENDPOINTS, ScoreIntake
+from services.ingest.flood_gate import FloodGate
 from services.ingest.group_commit import GroupCommit
 from services.ingest.key_cache import KeyCache
 from services.ingest.metrics import IngestMetrics
-from services.ingest.queue_watch import QueueWatch
+from services.ingest.queue_watch import Limits, QueueWatch
 from services.ingest.settings import Settings
 from shared.http.endpoint import routes
 from shared.http.health import health_routes
@@ -36,14 +37,10 @@ async def open_app(settings: Settings) -> AsyncIterator[Starlette]:
     redis = open_redis(settings.redis_url, timeout_seconds=settings.redis_timeout_seconds, connections_max=200)
     metrics = IngestMetrics(Register())
     queue = GroupCommit(redis, metrics)
-    watch = QueueWatch(
-        redis,
-        metrics,
-        shards=settings.queue_shards,
-        entries_max=settings.queue_entries_max,
-        bytes_max=settings.queue_bytes_max,
-    )
-    intake = ScoreIntake(queue, watch, metrics, settings)
+    limits = Limits(settings.queue_entries_max, settings.queue_bytes_max, settings.queue_age_max_seconds)
+    watch = QueueWatch(redis, metrics, settings.queue_shards, limits)
+    gate = FloodGate(settings.flood_scores_per_second, settings.flood_burst)
+    intake = ScoreIntake(queue, watch, gate, metrics, settings)
     tasks = [
         asyncio.create_task(task, name=name)
         for name, task in (

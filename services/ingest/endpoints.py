@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from services.ingest.body import read_body
 from services.ingest.decode import Decoded, Refused, decode
+from services.ingest.flood_gate import FloodGate
 from services.ingest.group_commit import GroupCommit
 from services.ingest.metrics import IngestMetrics
 from services.ingest.queue_watch import QueueWatch
@@ -21,7 +22,7 @@ from shared.http.request_id import request_id_of
 from shared.http.responses import json_response
 from shared.ids import uuid7s
 from shared.keys import Grant, Scope
-from shared.queue import batch_id_of, shard_of
+from shared.queue import batch_id_of, stream_of
 from shared.scores import Score
 
 TRACEPARENT_LENGTH_MAX = 100
@@ -48,9 +49,12 @@ class BatchAnswer(Struct, kw_only=True):
 class ScoreIntake:
     """What `POST /v1/scores` does, with what it needs for that."""
 
-    def __init__(self, queue: GroupCommit, watch: QueueWatch, metrics: IngestMetrics, settings: Settings) -> None:
+    def __init__(
+        self, queue: GroupCommit, watch: QueueWatch, gate: FloodGate, metrics: IngestMetrics, settings: Settings
+    ) -> None:
         self._queue = queue
         self._watch = watch
+        self._gate = gate
         self._metrics = metrics
         self._settings = settings
 
@@ -76,11 +80,17 @@ class ScoreIntake:
     async def _enqueue(self, envelope: Envelope) -> str:
         started = time.perf_counter()
         data = encode(envelope)
-        shard = shard_of(envelope.project_id, self._settings.queue_shards)
-        self._watch.check_room(shard, len(data))
-        entry_id = await self._queue.add(shard, data)
+        stream = self._stream_for(envelope)
+        self._watch.check_room(stream, len(data))
+        entry_id = await self._queue.add(stream, data)
         self._metrics.enqueue_seconds.observe(time.perf_counter() - started)
-        return batch_id_of(shard, entry_id)
+        return batch_id_of(stream, entry_id)
+
+    def _stream_for(self, envelope: Envelope) -> int:
+        bulk = self._gate.is_flooding(envelope.project_id, len(envelope.ids), time.monotonic())
+        if bulk:
+            self._metrics.flooded.inc()
+        return stream_of(envelope.project_id, self._settings.queue_shards, bulk=bulk)
 
     def _count(self, request: Request, decoded: Decoded, batch_id: str | None) -> None:
         self._metrics.accepted.inc(len(decoded.ids))

@@ -11,7 +11,7 @@ from redis.exceptions import OutOfMemoryError, RedisError
 
 from services.ingest.metrics import IngestMetrics
 from shared.errors import QueueFull, QueueUnavailable
-from shared.queue import FIELD, stream_of
+from shared.queue import FIELD, key_of
 
 GROUP_ENTRIES_MAX = 1000
 GROUP_BYTES_MAX = 16 << 20
@@ -26,14 +26,14 @@ class GroupCommit:
         self._waiting: list[_Waiting] = []
         self._wake = asyncio.Event()
 
-    async def add(self, shard: int, data: bytes) -> str:
+    async def add(self, stream: int, data: bytes) -> str:
         """Put one entry into the queue; its entry id. Raises `QueueUnavailable` or `QueueFull`.
 
         Then its sender must not be told that it is in. After a broken connection it can be in all the same; sending it
         again is harmless when its ids are the sender's.
         """
         done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._waiting.append((shard, data, done))
+        self._waiting.append((stream, data, done))
         self._wake.set()
         return await done
 
@@ -57,8 +57,8 @@ class GroupCommit:
     async def _write(self, group: list[_Waiting]) -> None:
         self._metrics.commit_entries.observe(len(group))
         pipeline = self._redis.pipeline(transaction=False)
-        for shard, data, _ in group:
-            pipeline.execute_command("XADD", stream_of(shard), "*", FIELD, data)
+        for stream, data, _ in group:
+            pipeline.execute_command("XADD", key_of(stream), "*", FIELD, data)
         try:
             answers = await pipeline.execute(raise_on_error=False)
         except (RedisError, OSError) as error:

@@ -15,5 +15,9 @@ class IngestMetrics(HttpMetrics):
         self.commit_entries = register.histogram(
             "assay_ingest_commit_entries", "Batches written to Redis in one round trip.", buckets=SIZE_BUCKETS
         )
-        self.queue_entries = register.gauge("assay_queue_entries", "Batches in the queue.", "shard")
-        self.queue_bytes = register.gauge("assay_queue_bytes", "Bytes the queue holds in Redis.", "shard")
+        self.flooded = register.counter("assay_ingest_batches_flooded_total", "Batches sent to a bulk stream.")
+        self.queue_entries = register.gauge("assay_queue_entries", "Batches in the queue.", "stream")
+        self.queue_bytes = register.gauge("assay_queue_bytes", "Bytes the queue holds in Redis.", "stream")
+        self.queue_oldest_seconds = register.gauge(
+            "assay_queue_oldest_seconds", "Age of the oldest unfinished batch.", "stream"
+        )

@@ -3,44 +3,58 @@
 import asyncio
 
 import structlog
+from msgspec import Struct
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from services.ingest.metrics import IngestMetrics
 from shared.errors import QueueFull
-from shared.queue import states
+from shared.queue import states, streams_of
 
 log = structlog.get_logger()
 
 WATCH_SECONDS = 0.25
 
 
-class QueueWatch:
-    """The depth of each shard as of the last look, plus what this process has put in since."""
+class Limits(Struct, frozen=True):
+    """How much one stream may hold before 503."""
 
-    def __init__(self, redis: Redis, metrics: IngestMetrics, *, shards: int, entries_max: int, bytes_max: int) -> None:
+    entries_max: int
+    bytes_max: int
+    age_max_seconds: float
+
+
+class QueueWatch:
+    """The depth of each stream as of the last look, plus what this process has put in since."""
+
+    def __init__(self, redis: Redis, metrics: IngestMetrics, shards: int, limits: Limits) -> None:
         self._redis = redis
         self._metrics = metrics
         self._shards = shards
-        self._entries_max = entries_max
-        self._bytes_max = bytes_max
-        self._entries = [0] * shards
-        self._bytes = [0] * shards
+        self._limits = limits
+        self._entries = [0] * len(streams_of(shards))
+        self._bytes = [0] * len(streams_of(shards))
+        self._age_seconds = [0.0] * len(streams_of(shards))
 
-    def check_room(self, shard: int, size: int) -> None:
-        """Raises `QueueFull` when the shard is at a limit; else counts `size` bytes in."""
-        if self._entries[shard] >= self._entries_max or self._bytes[shard] >= self._bytes_max:
+    def check_room(self, stream: int, size: int) -> None:
+        """Raises `QueueFull` when the stream is at a limit; else counts `size` bytes in."""
+        if self._entries[stream] >= self._limits.entries_max or self._bytes[stream] >= self._limits.bytes_max:
             raise QueueFull("The queue is full: the scores wait to be stored.")
-        self._entries[shard] += 1
-        self._bytes[shard] += size
+        if self._age_seconds[stream] >= self._limits.age_max_seconds:
+            raise QueueFull("The queue stands still: its oldest scores wait for too long.", code="queue_stalled")
+        self._entries[stream] += 1
+        self._bytes[stream] += size
 
     async def look(self) -> None:
-        _, shards = await states(self._redis, self._shards)
-        for state in shards:
-            self._entries[state.shard] = state.entries
-            self._bytes[state.shard] = state.bytes_used
-            self._metrics.queue_entries.labels(str(state.shard)).set(state.entries)
-            self._metrics.queue_bytes.labels(str(state.shard)).set(state.bytes_used)
+        now_ms, found = await states(self._redis, self._shards)
+        for state in found:
+            age_seconds = 0.0 if state.oldest_ms is None else max(0.0, (now_ms - state.oldest_ms) / 1000)
+            self._entries[state.stream] = state.entries
+            self._bytes[state.stream] = state.bytes_used
+            self._age_seconds[state.stream] = age_seconds
+            self._metrics.queue_entries.labels(state.label).set(state.entries)
+            self._metrics.queue_bytes.labels(state.label).set(state.bytes_used)
+            self._metrics.queue_oldest_seconds.labels(state.label).set(age_seconds)
 
     async def run(self) -> None:
         while True:

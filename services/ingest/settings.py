@@ -14,8 +14,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     batch_scores_max: Annotated[int, Meta(description="Scores a request may carry.", ge=1, le=10_000)] = 1000
     body_bytes_max: Annotated[int, Meta(description="Bytes a body may have, also once unzipped.", ge=1024)] = 8 << 20
     queue_shards: Annotated[int, Meta(description="Streams of the queue; the same for all services.", ge=1)] = 8
-    queue_entries_max: Annotated[int, Meta(description="Batches a shard may hold before 503.", ge=1)] = 200_000
-    queue_bytes_max: Annotated[int, Meta(description="Bytes a shard may hold before 503.", ge=1024)] = 1 << 30
+    queue_entries_max: Annotated[int, Meta(description="Batches a stream may hold before 503.", ge=1)] = 200_000
+    queue_bytes_max: Annotated[int, Meta(description="Bytes a stream may hold before 503.", ge=1024)] = 1 << 30
+    queue_age_max_seconds: Annotated[float, Meta(description="Age of the oldest batch before 503.", gt=0)] = 86_400.0
+    flood_scores_per_second: Annotated[
+        float, Meta(description="Scores a second of one project before its batches go to the bulk stream.", gt=0)
+    ] = 5_000.0
+    flood_burst: Annotated[float, Meta(description="Scores at once before that.", gt=0)] = 20_000.0
     redis_timeout_seconds: Annotated[float, Meta(description="How long an answer of Redis is awaited.", gt=0)] = 5.0
     key_cache_seconds: Annotated[
         float, Meta(description="How long a known key is trusted without asking; a revoked one stops in 10 s.", le=10)

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from shared.envelope import Envelope, decode, original
 from shared.errors import UnreadableEnvelope
-from shared.queue import Entry, version_of
+from shared.queue import Entry
 from shared.scores import QueuedScore
 
 
@@ -16,7 +16,10 @@ class Batch(Struct, frozen=True):
     entry: Entry
     envelope: Envelope
     scores: list[QueuedScore]
-    version: int
+
+    @property
+    def version(self) -> int:
+        return self.entry.version
 
     @property
     def batch_id(self) -> str:
@@ -44,7 +47,7 @@ def open_entry(entry: Entry) -> Batch | Unreadable:
         envelope, scores = decode(entry.data)
     except UnreadableEnvelope as error:
         return Unreadable(entry, error.detail)
-    return Batch(entry, envelope, scores, version_of(entry.entry_id))
+    return Batch(entry, envelope, scores)
 
 
 def in_portions(batches: Iterable[Batch], scores_max: int) -> list[list[Batch]]:

@@ -36,7 +36,6 @@ class Consumer:
         self._settings = settings
         self._name = name
         self._stop = stop
-        self._shards = range(settings.queue_shards)
         self._in_hand: set[str] = set()
         self._scores_per_entry = 1.0
 
@@ -82,19 +81,19 @@ class Consumer:
     async def _read(self, block_ms: int | None) -> list[Entry]:
         wanted = self._settings.persist_scores_max / self._scores_per_entry
         count = max(1, min(READ_ENTRIES_MAX, int(wanted)))
-        return await queue.read(self._redis, self._name, self._shards, count=count, block_ms=block_ms)
+        return await queue.read(self._redis, self._name, self._settings.queue_shards, count=count, block_ms=block_ms)
 
     def _is_small(self, entries: list[Entry]) -> bool:
         return len(entries) * self._scores_per_entry < self._settings.persist_scores_max / 4
 
     async def _take_over(self) -> None:
         idle_ms = int(self._settings.claim_idle_seconds * 1000)
-        for shard in self._shards:
-            found = await queue.claim(self._redis, self._name, shard, idle_ms=idle_ms, count=CLAIM_ENTRIES_MAX)
+        for stream in queue.streams_of(self._settings.queue_shards):
+            found = await queue.claim(self._redis, self._name, stream, idle_ms=idle_ms, count=CLAIM_ENTRIES_MAX)
             entries = [entry for entry in found if entry.batch_id not in self._in_hand]
             if entries:
                 self._metrics.claimed.inc(len(entries))
-                log.info("entries_taken_over", shard=shard, entries=len(entries))
+                log.info("entries_taken_over", stream=stream, entries=len(entries))
                 await self._handle(entries)
         await self._pause(self._settings.claim_idle_seconds / 2)
 

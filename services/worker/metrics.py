@@ -1,7 +1,7 @@
 """Every metric of the worker."""
 
 from shared.metrics import LATENCY_BUCKETS_SECONDS, SIZE_BUCKETS, Register
-from shared.queue import ShardState
+from shared.queue import StreamState
 
 
 class WorkerMetrics:
@@ -25,8 +25,8 @@ class WorkerMetrics:
         self.dead_letters = register.counter("assay_worker_dead_letters_total", "Entries that can't be read.")
         self.claimed = register.counter("assay_worker_claimed_total", "Entries taken over from other workers.")
         self.config_cache = register.counter("assay_worker_config_cache_total", "Look-ups of rules.", "result")
-        self.queue_entries = register.gauge("assay_worker_queue_entries", "Batches in the queue.", "shard")
-        self.queue_pending = register.gauge("assay_worker_queue_pending", "Batches given to a worker.", "shard")
+        self.queue_entries = register.gauge("assay_worker_queue_entries", "Batches in the queue.", "stream")
+        self.queue_pending = register.gauge("assay_worker_queue_pending", "Batches given to a worker.", "stream")
         self.queue_oldest_seconds = register.gauge(
             "assay_worker_queue_oldest_seconds", "Age of the oldest unfinished batch.", "shard"
         )
@@ -35,9 +35,9 @@ class WorkerMetrics:
         )
         self.job_runs = register.counter("assay_worker_job_runs_total", "Jobs run.", "job", "result")
 
-    def tell_queue(self, now_ms: int, shards: list[ShardState]) -> None:
-        for state in shards:
-            label = str(state.shard)
+    def tell_queue(self, now_ms: int, streams: list[StreamState]) -> None:
+        for state in streams:
+            label = state.label
             self.queue_entries.labels(label).set(state.entries)
             self.queue_pending.labels(label).set(state.pending)
             age = 0.0 if state.oldest_ms is None else max(0.0, (now_ms - state.oldest_ms) / 1000)

@@ -10,7 +10,7 @@ from services.worker.jobs.tidy_consumers import tidy_consumers
 from services.worker.jobs.verify_rollups import verify_rollups
 from shared.key_directory import DIRECTORY
 from shared.postgres import open_pool
-from shared.queue import DEAD_LETTERS, GROUP, ensure_groups, states, stream_of
+from shared.queue import DEAD_LETTERS, GROUP, ensure_groups, key_of, states, streams_of
 from tests.builders import a_numeric_config, a_score
 from tests.stack import Stack, open_stack, running_worker
 from tests.waiting import wait_until
@@ -18,9 +18,9 @@ from tests.waiting import wait_until
 
 async def queue_is_empty(redis_url: str) -> bool:
     redis = Redis.from_url(redis_url)
-    _, shards = await states(redis, 8)
+    _, streams = await states(redis, 8)
     await redis.aclose()
-    return all(shard.entries == 0 for shard in shards)
+    return all(stream.entries == 0 for stream in streams)
 
 
 async def test_a_score_sent_twice_is_stored_once(stack: Stack) -> None:
@@ -60,13 +60,13 @@ async def test_an_entry_delivered_again_is_counted_once(database_url: str, redis
         await ensure_groups(redis, 8)
         answer = await stack.send(a_score(id="s1"), a_score(value=0.25))
         batch_id = answer.json()["batch_id"]
-        shard, entry_id = int(batch_id.rsplit("-", 1)[1]), batch_id.rsplit("-", 1)[0]
-        [(_, fields)] = await redis.xrange(stream_of(shard))
+        stream, entry_id = int(batch_id.rsplit("-", 1)[1]), batch_id.rsplit("-", 1)[0]
+        [(_, fields)] = await redis.xrange(key_of(stream))
         async with running_worker(database_url, redis_url):
             first = await stack.receipt(batch_id)
             await wait_until(lambda: queue_is_empty(redis_url))
-        await redis.delete(stream_of(shard))
-        await redis.xadd(stream_of(shard), fields, id=entry_id)
+        await redis.delete(key_of(stream))
+        await redis.xadd(key_of(stream), fields, id=entry_id)
 
         async with running_worker(database_url, redis_url):
             await wait_until(lambda: queue_is_empty(redis_url))
@@ -81,7 +81,7 @@ async def test_what_a_dead_worker_had_in_hand_is_taken_over(database_url: str, r
         redis = Redis.from_url(redis_url)
         await ensure_groups(redis, 8)
         answer = await stack.send(a_score(id="s1"))
-        given = await redis.xreadgroup(GROUP, "dead", {stream_of(shard): ">" for shard in range(8)})
+        given = await redis.xreadgroup(GROUP, "dead", {key_of(stream): ">" for stream in streams_of(8)})
         assert len(given) == 1
 
         async with running_worker(database_url, redis_url):
@@ -93,7 +93,7 @@ async def test_what_a_dead_worker_had_in_hand_is_taken_over(database_url: str, r
 
 async def test_an_unreadable_entry_goes_to_the_dead_letters_and_the_rest_goes_on(stack: Stack) -> None:
     redis = Redis.from_url(stack.redis_url)
-    await redis.xadd(stream_of(3), {b"e": b"not an envelope"})
+    await redis.xadd(key_of(3), {b"e": b"not an envelope"})
 
     receipt = await stack.store(a_score(id="s1"))
 
@@ -199,7 +199,7 @@ async def test_a_consumer_with_work_in_hand_is_not_forgotten(stack: Stack) -> No
 
 async def test_work_goes_on_when_redis_came_back_empty(stack: Stack) -> None:
     redis = Redis.from_url(stack.redis_url)
-    streams = [stream_of(shard) for shard in range(8)]
+    streams = [key_of(stream) for stream in streams_of(8)]
 
     await redis.delete(*streams)
     receipt = await stack.store(a_score(id="s1"))

@@ -3,7 +3,7 @@
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from shared.queue import GROUP, stream_of
+from shared.queue import GROUP, key_of, streams_of
 
 GONE_AFTER_MS = 60 * 60 * 1000
 
@@ -11,13 +11,13 @@ GONE_AFTER_MS = 60 * 60 * 1000
 async def tidy_consumers(redis: Redis, shards: int) -> int:
     """How many were forgotten. A consumer with pending entries stays: deleting it would drop them."""
     forgotten = 0
-    for shard in range(shards):
+    for stream in streams_of(shards):
         try:
-            consumers = await redis.xinfo_consumers(stream_of(shard), GROUP)
+            consumers = await redis.xinfo_consumers(key_of(stream), GROUP)
         except ResponseError:  # no stream yet
             continue
         for consumer in consumers:
             if consumer["pending"] == 0 and consumer["idle"] > GONE_AFTER_MS:
-                await redis.xgroup_delconsumer(stream_of(shard), GROUP, consumer["name"])
+                await redis.xgroup_delconsumer(key_of(stream), GROUP, consumer["name"])
                 forgotten += 1
     return forgotten
