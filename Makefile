@@ -1,0 +1,73 @@
+# Everything a person does with a checkout of Assay. Needs Python >= 3.11, make and git; `make` alone lists the targets.
+#
+# The virtual environment is .venv. What was installed into it is remembered in .venv/*.stamp, a copy of the requirements
+# file that is written last: an unchanged file installs nothing, and an install that was cut short is done again.
+
+.POSIX:
+.SUFFIXES:
+
+PYTHON ?= python3
+VENV = .venv
+BIN = $(VENV)/bin
+RUN_STAMP = $(VENV)/run.stamp
+DEV_STAMP = $(VENV)/dev.stamp
+INSTALL = python=$$(sh deploy/local/find_python.sh "$(PYTHON)") && "$$python" -I deploy/local/install.py $(VENV)
+ARGS =
+DATA =
+
+help: ## list what make can do here
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+run: $(RUN_STAMP) ## start Assay on this machine: PostgreSQL, Redis, ingest, worker and api; Ctrl-C stops it
+	@exec $(BIN)/python -m deploy.local run $(ARGS)
+
+demo: $(RUN_STAMP) ## send more generated scores to the demo project of a running Assay
+	@exec $(BIN)/python -m deploy.local demo $(ARGS)
+
+load: $(RUN_STAMP) ## send a folder's scores to a running Assay: make load DATA=folder
+	@test -n "$(DATA)" || { echo "Say which folder: make load DATA=folder" >&2; exit 2; }
+	@exec $(BIN)/python -m deploy.local load "$(DATA)" $(ARGS)
+
+test: $(DEV_STAMP) ## run every test; make test ARGS="-k trends" runs some
+	@exec $(BIN)/python -m pytest -q $(ARGS)
+
+check: $(DEV_STAMP) ## check format, lint, types, import contracts, the OpenAPI files and the lock
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict
+	$(BIN)/lint-imports
+	$(BIN)/python -m docs.openapi --check
+	$(BIN)/python -m deploy.local.lock_check requirements/run.txt requirements/dev.txt
+
+format: $(DEV_STAMP) ## put the code in its standard form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(DEV_STAMP) ## measure: see bench/README.md
+	@exec $(BIN)/python -m bench $(ARGS)
+
+openapi: $(DEV_STAMP) ## write docs/openapi/*.json again from the types
+	$(BIN)/python -m docs.openapi
+
+lock: $(DEV_STAMP) ## choose and pin the newest versions that requirements/*.in allow
+	cd requirements && ../$(BIN)/uv pip compile $(COMPILE) run.in --output-file run.txt
+	cd requirements && ../$(BIN)/uv pip compile $(COMPILE) --constraints run.txt dev.in --output-file dev.txt
+
+clean: ## remove the virtual environment and caches; data in .assay/ stays
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+COMPILE = --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
+	--no-emit-find-links --override overrides.txt --custom-compile-command "make lock"
+
+# When the environment's Python is gone (an upgrade of the system's), its link leads nowhere and everything is done again.
+$(BIN)/python:
+	@rm -f $(RUN_STAMP) $(DEV_STAMP)
+
+$(RUN_STAMP): requirements/run.txt $(BIN)/python
+	@$(INSTALL) requirements/run.txt
+
+$(DEV_STAMP): requirements/dev.txt $(BIN)/python
+	@$(INSTALL) requirements/dev.txt
+
+.PHONY: help run demo load test check format bench openapi lock clean

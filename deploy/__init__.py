@@ -1,0 +1,1 @@
+"""What operators run: the one-machine runner (`local`), containers, dashboards and alerts."""
