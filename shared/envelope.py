@@ -55,12 +55,17 @@ def decode(data: bytes) -> tuple[Envelope, list[QueuedScore]]:
         if version != VERSION:
             raise UnreadableEnvelope(f"envelope version {version}, this release reads {VERSION}")
         envelope = _envelope_decoder.decode(data)
-        scores = _scores_decoder.decode(envelope.scores)
+        scores = decode_scores(envelope.scores)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableEnvelope(f"not an envelope: {error}") from error
     if len(scores) != len(envelope.ids):
         raise UnreadableEnvelope(f"{len(envelope.ids)} ids for {len(scores)} scores")
     return envelope, scores
+
+
+def decode_scores(scores: bytes) -> list[QueuedScore]:
+    """The scores of a JSON array that ingest has accepted before."""
+    return _scores_decoder.decode(scores)
 
 
 def original(envelope: Envelope, at: int) -> str:

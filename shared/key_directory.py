@@ -22,10 +22,6 @@ async def publish(redis: Redis, key_hash: bytes, grant: Grant) -> None:
     await redis.hset(DIRECTORY, key_hash, _encoder.encode(grant))  # type: ignore[misc, arg-type]
 
 
-async def withdraw(redis: Redis, key_hash: bytes) -> None:
-    await redis.hdel(DIRECTORY, key_hash)  # type: ignore[misc, arg-type]
-
-
 async def look_up(redis: Redis, key_hash: bytes) -> Grant | None:
     stored = await redis.hget(DIRECTORY, key_hash)  # type: ignore[misc, arg-type]
     return None if stored is None else _decoder.decode(stored)

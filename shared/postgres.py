@@ -19,11 +19,11 @@ log = structlog.get_logger()
 _PASSING_CLASSES = ("08", "53", "57", "40", "55", "58")
 
 
-async def open_pool(url: str, *, size_min: int = 1, size_max: int, statement_timeout_ms: int, name: str) -> Pool:
+async def open_pool(url: str, *, size_max: int, statement_timeout_ms: int, name: str) -> Pool:
     """A pool of at most `size_max` connections. Does not wait for Postgres: see `wait_for_postgres`."""
     return await asyncpg.create_pool(
         url,
-        min_size=size_min,
+        min_size=0,  # a pool with a floor logs a traceback a second while Postgres is away
         max_size=size_max,
         command_timeout=statement_timeout_ms / 1000 + 5,
         max_inactive_connection_lifetime=300,

@@ -74,8 +74,8 @@ def version_of(stream: int, entry_id: str) -> int:
     """A 63-bit number that orders the entries of one project as they were received.
 
     A project goes over to its bulk stream from one entry to the next and comes back only after a pause: within one
-    millisecond a bulk entry is the later one. Should a clock that jumped back pin Redis to one millisecond, the count
-    runs on into the milliseconds and stays in order.
+    millisecond a bulk entry is the later one. When Redis's clock is set back, a stream's count runs on in the last
+    millisecond and stays in order; see `level` for what that means between the two streams.
     """
     ms, sequence = entry_id.split("-")
     return (int(ms) << _SEQUENCE_BITS) + int(sequence) + (_BULK_IS_LATER if stream % 2 else 0)
@@ -194,6 +194,33 @@ def _state(stream: int, entries: Any, bytes_used: Any, first: Any, pending: Any)
 
 def _pending_count(answer: Any) -> int:
     return int(answer["pending"] if isinstance(answer, dict) else answer[0])
+
+
+async def level(redis: Redis, shard: int) -> None:
+    """Bring a shard's two streams to the same last entry id, the later of the two. For when Redis's clock was set back
+    and the streams, each of which never goes back, stand at different times."""
+    keys = [key_of(2 * shard + bulk) for bulk in (0, 1)]
+    infos: list[Any] = [await redis.xinfo_stream(key) for key in keys]
+    newest = max((info["last-generated-id"] for info in infos), key=_parts_of)
+    for key, info in zip(keys, infos, strict=True):
+        if info["last-generated-id"] != newest:
+            await redis.execute_command("XSETID", key, newest)  # type: ignore[no-untyped-call]
+
+
+def _parts_of(entry_id: bytes) -> tuple[int, int]:
+    ms, sequence = entry_id.split(b"-")
+    return int(ms), int(sequence)
+
+
+async def oldest_version(redis: Redis, project_id: UUID, shards: int) -> int:
+    """A version that nothing of the project that is still in the queue, or ever comes, is below."""
+    oldest = []
+    for bulk in (False, True):
+        stream = stream_of(project_id, shards, bulk=bulk)
+        first: Any = await redis.xrange(key_of(stream), count=1)
+        if first:
+            oldest.append(version_of(stream, first[0][0].decode()))
+    return min(oldest) if oldest else await newest_version(redis, project_id, shards)
 
 
 async def newest_version(redis: Redis, project_id: UUID, shards: int) -> int:

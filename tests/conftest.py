@@ -12,7 +12,7 @@ from redis import Redis
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.redis import EmbeddedRedis
 from shared.schema.runner import migrate
-from tests.stack import Project, Stack, make_project, open_stack
+from tests.stack import Project, Stack, make_project, open_stack, running_worker
 
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "real"
 TEMPLATE = "assay_template"
@@ -86,6 +86,16 @@ async def project(database_url: str, redis_url: str) -> Project:
 @pytest.fixture
 async def stack(database_url: str, redis_url: str) -> AsyncIterator[Stack]:
     async with open_stack(database_url, redis_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def stack_with_jobs(database_url: str, redis_url: str) -> AsyncIterator[Stack]:
+    """The stack with a worker of the role jobs beside the one that persists."""
+    async with (
+        open_stack(database_url, redis_url) as opened,
+        running_worker(database_url, redis_url, worker_roles="jobs"),
+    ):
         yield opened
 
 

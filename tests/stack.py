@@ -91,7 +91,8 @@ class Stack:
         return found
 
     async def post(self, path: str, body: object, project: Project | None = None) -> httpx.Response:
-        return await self.api.post(path, json=body, headers=(project or self.project).headers)
+        json = {} if body is None else {"json": body}
+        return await self.api.post(path, **json, headers=(project or self.project).headers)
 
     async def patch(self, path: str, body: object, project: Project | None = None) -> httpx.Response:
         return await self.api.patch(path, json=body, headers=(project or self.project).headers)

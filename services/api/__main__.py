@@ -24,7 +24,7 @@ async def run(settings: Settings) -> None:
 async def _serve(settings: Settings, stop: asyncio.Event) -> None:
     async with open_app(settings) as app:
         structlog.get_logger().info("api_started", host=settings.host, port=settings.api_port)
-        await serve(app, settings.host, settings.api_port, stop)
+        await serve(app, settings.host, settings.api_port, stop, pause_seconds=settings.stop_pause_seconds)
 
 
 def main() -> None:

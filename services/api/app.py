@@ -10,7 +10,7 @@ from starlette.middleware import Middleware
 
 from services.api.complete_through import CompleteThrough
 from services.api.context import Context
-from services.api.endpoints import batches, configs, scores, statistics
+from services.api.endpoints import configs, deletes, jobs, project, receipts, rejected, scores, statistics
 from services.api.key_store import KeyStore
 from services.api.metrics import ApiMetrics
 from services.api.settings import Settings
@@ -26,7 +26,16 @@ from shared.schema.runner import wait_for_schema
 from shared.version import VERSION
 
 # Statistics first: `/v1/scores/{id}` takes every path below `/v1/scores/`.
-ENDPOINTS = (*statistics.ENDPOINTS, *scores.ENDPOINTS, *batches.ENDPOINTS, *configs.ENDPOINTS)
+ENDPOINTS = (
+    *statistics.ENDPOINTS,
+    *deletes.ENDPOINTS,
+    *scores.ENDPOINTS,
+    *receipts.ENDPOINTS,
+    *rejected.ENDPOINTS,
+    *configs.ENDPOINTS,
+    *jobs.ENDPOINTS,
+    *project.ENDPOINTS,
+)
 DOCUMENT = document(
     "Assay api", "Reads scores back: lists, by trace, aggregates, trends; and manages configs.", ENDPOINTS
 )
@@ -59,10 +68,10 @@ async def open_app(settings: Settings) -> AsyncIterator[Starlette]:
 
 def make_app(context: Context) -> Starlette:
     metrics = context.metrics
+    metrics.pool_size.set_function(context.pool.get_size)
+    metrics.pool_idle.set_function(context.pool.get_idle_size)
 
     async def store_trouble() -> str | None:
-        metrics.pool_size.set(context.pool.get_size())
-        metrics.pool_idle.set(context.pool.get_idle_size())
         try:
             await context.pool.fetchval("SELECT 1", timeout=2)
         except Exception as error:  # noqa: BLE001 - whatever it is, the part is not well
@@ -79,7 +88,7 @@ def make_app(context: Context) -> Starlette:
     app = Starlette(
         routes=[
             *routes(ENDPOINTS, KeyStore(context.settings.key_cache_seconds).authenticate),
-            *health_routes(VERSION, {"store": store_trouble, "queue": queue_trouble}, metrics.register),
+            *health_routes(VERSION, {"store": store_trouble}, metrics.register, told={"queue": queue_trouble}),
             *document_routes(DOCUMENT),
         ],
         middleware=[Middleware(RequestIds, metrics=metrics)],

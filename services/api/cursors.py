@@ -7,7 +7,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
-from services.api.queries.batches import RejectedPosition
+from services.api.queries.rejected import RejectedPosition
 from services.api.queries.scores import Order, Position
 from shared.errors import Malformed
 

@@ -11,14 +11,15 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from msgspec import Meta
 
-from services.api.filters import ScoreFilters
 from services.api.windows import Granularity
 from shared.errors import Malformed
+from shared.filters import VALUES_PER_FILTER_MAX, ScoreFilters
 from shared.http.endpoint import Parameter
 from shared.scores import DataType, Source
 
-VALUES_PER_FILTER_MAX = 100
 TEXT_LENGTH_MAX = 500
+CURSOR_LENGTH_MAX = 2000
+NUMBERS_LENGTH_MAX = 25_000
 METADATA_PREFIX = "metadata."
 GROUP_BY_MAX = 3
 YEAR_MIN, YEAR_MAX = 1900, 2200
@@ -57,19 +58,22 @@ class Query:
                 raise _fault(name.replace("\x00", "�"), "holds a NUL character")
             self._values.setdefault(name, []).append(value)
 
-    def all(self, name: str) -> list[str]:
+    def all(self, name: str, length_max: int = TEXT_LENGTH_MAX) -> list[str]:
         values = self._values.pop(name, [])
         if len(values) > VALUES_PER_FILTER_MAX:
             raise _fault(name, f"is given {len(values)} times; {VALUES_PER_FILTER_MAX} are allowed")
-        if any(len(value) > TEXT_LENGTH_MAX for value in values):
-            raise _fault(name, f"is longer than {TEXT_LENGTH_MAX} characters")
+        if any(len(value) > length_max for value in values):
+            raise _fault(name, f"is longer than {length_max} characters")
         return values
 
-    def one(self, name: str) -> str | None:
-        values = self.all(name)
+    def one(self, name: str, length_max: int = TEXT_LENGTH_MAX) -> str | None:
+        values = self.all(name, length_max)
         if len(values) > 1:
             raise _fault(name, "is given more than once")
         return values[0] if values else None
+
+    def cursor(self) -> str | None:
+        return self.one("cursor", CURSOR_LENGTH_MAX)
 
     def prefixed(self, prefix: str) -> list[str]:
         return [name for name in self._values if name.startswith(prefix) and len(name) > len(prefix)]
@@ -146,9 +150,9 @@ def score_filters(query: Query) -> ScoreFilters:
         author_id=tuple(_converted("author_id", text, UUID) for text in query.all("author_id")),
         min_value=query.number("min_value"),
         max_value=query.number("max_value"),
-        metadata=tuple(
-            (name.removeprefix(METADATA_PREFIX), tuple(query.all(name))) for name in query.prefixed(METADATA_PREFIX)
-        ),
+        metadata={
+            name.removeprefix(METADATA_PREFIX): tuple(query.all(name)) for name in query.prefixed(METADATA_PREFIX)
+        },
         start=start,
         end=end,
     )
@@ -187,7 +191,7 @@ def granularity(query: Query) -> Granularity:
 
 def numbers(query: Query, name: str, count_max: int) -> tuple[float, ...]:
     """A list of numbers by comma, strictly ascending."""
-    texts = [part for text in query.all(name) for part in text.split(",") if part]
+    texts = [part for text in query.all(name, NUMBERS_LENGTH_MAX) for part in text.split(",") if part]
     found = tuple(_number(name, text) for text in texts)
     if len(found) > count_max:
         raise _fault(name, f"takes at most {count_max} numbers")

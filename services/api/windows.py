@@ -6,6 +6,8 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
+from shared.filters import Span
+
 QUARTER = timedelta(minutes=15)
 DAY = timedelta(days=1)
 BUCKETS_MAX = 10_000
@@ -18,13 +20,6 @@ class Granularity(StrEnum):
     DAY = "day"
     WEEK = "week"
     MONTH = "month"
-
-
-class Span(Struct, frozen=True):
-    """From `start` (inclusive) to `end` (exclusive); None is open."""
-
-    start: datetime | None
-    end: datetime | None
 
 
 class Cover(Struct, frozen=True):

@@ -17,7 +17,7 @@ async def run(settings: Settings) -> None:
     stop = stop_on_signals()
     async with open_app(settings) as app:
         structlog.get_logger().info("ingest_started", host=settings.host, port=settings.ingest_port)
-        await serve(app, settings.host, settings.ingest_port, stop)
+        await serve(app, settings.host, settings.ingest_port, stop, pause_seconds=settings.stop_pause_seconds)
     structlog.get_logger().info("ingest_stopped")
 
 

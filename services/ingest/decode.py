@@ -13,6 +13,10 @@ from msgspec import Raw, Struct
 from shared.errors import Malformed, TooLarge
 from shared.scores import Misshapen, Score, misshapen
 
+NUL = b"\\u0000"
+_HAS_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # not the text of a backslash and "u0000"
+UNFIT_TEXT = Misshapen("unfit_text", "", "text may hold neither the NUL character nor half of a surrogate pair")
+
 MakeIds = Callable[[int], list[str]]
 
 
@@ -51,15 +55,31 @@ _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 def decode(body: bytes, now: datetime, make_ids: MakeIds, scores_max: int) -> Decoded:
     """Raises `Malformed` when the whole is not a batch of scores, `TooLarge` when it has more than `scores_max`."""
-    array = _array_of(body)
+    try:
+        array = _array_of(body)
+    except Malformed:
+        body = _HALF_A_PAIR.sub(_nul_for_half, body)
+        array = _array_of(body)
     try:
         scores = _scores_decoder.decode(array)
     except _NOT_JSON:
         return _item_by_item(_items(array, scores_max), now, make_ids)
     _check_count(len(scores), scores_max)
-    if b"\\u0000" in body or any(misshapen(score, now) is not None for score in scores):
+    if NUL in body or any(misshapen(score, now) is not None for score in scores):
         return _item_by_item(_items(array, scores_max), now, make_ids)
     return Decoded(scores=bytes(memoryview(array)), ids=_ids(scores, make_ids), indexes=None, refused=[])
+
+
+# Every escape of a JSON text, from its backslash on: a surrogate pair, half of one (named), or any other.
+_HALF_A_PAIR = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)"
+)
+
+
+def _nul_for_half(escape: re.Match[bytes]) -> bytes:
+    """Half of a surrogate pair is no text, but it is JSON, and the decoder refuses the whole body for it. NUL in its
+    place is refused just so, and only in the item that has it."""
+    return escape[0] if escape["half"] is None else NUL
 
 
 def _array_of(body: bytes) -> Raw:
@@ -116,8 +136,8 @@ def _item(index: int, item: Raw, now: datetime) -> Score | Refused:
     except _NOT_JSON as error:
         wrong = explain(str(error))
         return _refused(index, wrong, _id_of(item))
-    if b"\\u0000" in bytes(memoryview(item)):
-        return _refused(index, Misshapen("nul_character", "", "text may not hold the NUL character"), None)
+    if _HAS_NUL.search(bytes(memoryview(item))):
+        return _refused(index, UNFIT_TEXT, None)
     wrong_shape = misshapen(score, now)
     return score if wrong_shape is None else _refused(index, wrong_shape, score.id)
 

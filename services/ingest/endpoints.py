@@ -83,14 +83,17 @@ class ScoreIntake:
         stream = self._stream_for(envelope)
         self._watch.check_room(stream, len(data))
         entry_id = await self._queue.add(stream, data)
+        self._watch.note(stream, entry_id)
         self._metrics.enqueue_seconds.observe(time.perf_counter() - started)
         return batch_id_of(stream, entry_id)
 
     def _stream_for(self, envelope: Envelope) -> int:
-        bulk = self._gate.is_flooding(envelope.project_id, len(envelope.ids), time.monotonic())
-        if bulk:
-            self._metrics.flooded.inc()
-        return stream_of(envelope.project_id, self._settings.queue_shards, bulk=bulk)
+        is_flooding = self._gate.is_flooding(envelope.project_id, len(envelope.ids), time.monotonic())
+        own = stream_of(envelope.project_id, self._settings.queue_shards)
+        if not is_flooding or not self._watch.may_use_bulk(own):
+            return own
+        self._metrics.flooded.inc()
+        return stream_of(envelope.project_id, self._settings.queue_shards, bulk=True)
 
     def _count(self, request: Request, decoded: Decoded, batch_id: str | None) -> None:
         self._metrics.accepted.inc(len(decoded.ids))

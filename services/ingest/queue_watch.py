@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 
 from services.ingest.metrics import IngestMetrics
 from shared.errors import QueueFull
-from shared.queue import states, streams_of
+from shared.queue import level, states, streams_of
 
 log = structlog.get_logger()
 
@@ -35,6 +35,8 @@ class QueueWatch:
         self._entries = [0] * len(streams_of(shards))
         self._bytes = [0] * len(streams_of(shards))
         self._age_seconds = [0.0] * len(streams_of(shards))
+        self._newest_ms = [0] * len(streams_of(shards))
+        self._set_back: set[int] = set()
 
     def check_room(self, stream: int, size: int) -> None:
         """Raises `QueueFull` when the stream is at a limit; else counts `size` bytes in."""
@@ -45,8 +47,17 @@ class QueueWatch:
         self._entries[stream] += 1
         self._bytes[stream] += size
 
+    def note(self, stream: int, entry_id: str) -> None:
+        """Remember the newest entry id that Redis gave out for a stream."""
+        self._newest_ms[stream] = int(entry_id.partition("-")[0])
+
+    def may_use_bulk(self, stream: int) -> bool:
+        """Not while Redis's clock is behind the ids it has given out: then only one stream keeps the order."""
+        return stream // 2 not in self._set_back
+
     async def look(self) -> None:
         now_ms, found = await states(self._redis, self._shards)
+        await self._tell_clock(now_ms)
         for state in found:
             age_seconds = 0.0 if state.oldest_ms is None else max(0.0, (now_ms - state.oldest_ms) / 1000)
             self._entries[state.stream] = state.entries
@@ -55,6 +66,14 @@ class QueueWatch:
             self._metrics.queue_entries.labels(state.label).set(state.entries)
             self._metrics.queue_bytes.labels(state.label).set(state.bytes_used)
             self._metrics.queue_oldest_seconds.labels(state.label).set(age_seconds)
+
+    async def _tell_clock(self, now_ms: int) -> None:
+        newest_of = {shard: max(self._newest_ms[2 * shard : 2 * shard + 2]) for shard in range(self._shards)}
+        set_back = {shard for shard, newest_ms in newest_of.items() if newest_ms > now_ms}
+        for shard in set_back - self._set_back:
+            log.warning("queue_clock_set_back", shard=shard, by_ms=newest_of[shard] - now_ms)
+            await level(self._redis, shard)
+        self._set_back = set_back
 
     async def run(self) -> None:
         while True:

@@ -13,7 +13,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     ingest_port: Annotated[int, Meta(description="The port to listen on.", ge=0, le=65535)] = 8001
     batch_scores_max: Annotated[int, Meta(description="Scores a request may carry.", ge=1, le=10_000)] = 1000
     body_bytes_max: Annotated[int, Meta(description="Bytes a body may have, also once unzipped.", ge=1024)] = 8 << 20
-    queue_shards: Annotated[int, Meta(description="Streams of the queue; the same for all services.", ge=1)] = 8
+    queue_shards: Annotated[
+        int, Meta(description="Shards of the queue, two streams each; the same for all services.", ge=1)
+    ] = 8
     queue_entries_max: Annotated[int, Meta(description="Batches a stream may hold before 503.", ge=1)] = 200_000
     queue_bytes_max: Annotated[int, Meta(description="Bytes a stream may hold before 503.", ge=1024)] = 1 << 30
     queue_age_max_seconds: Annotated[float, Meta(description="Age of the oldest batch before 503.", gt=0)] = 86_400.0
@@ -23,7 +25,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     flood_burst: Annotated[float, Meta(description="Scores at once before that.", gt=0)] = 20_000.0
     redis_timeout_seconds: Annotated[float, Meta(description="How long an answer of Redis is awaited.", gt=0)] = 5.0
     key_cache_seconds: Annotated[
-        float, Meta(description="How long a known key is trusted without asking; a revoked one stops in 10 s.", le=10)
+        float, Meta(description="How long a known key is trusted without asking; a revoked one stops in 10 s.", le=5)
     ] = 5.0
+    stop_pause_seconds: Annotated[
+        float, Meta(description="How long a stopping process says that it is not ready before it closes.", ge=0, le=60)
+    ] = 0.0
     log_format: Annotated[LogFormat, Meta(description="json, or console for people.")] = "json"
     log_level: Annotated[str, Meta(description="DEBUG, INFO, WARNING or ERROR.")] = "INFO"

@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 
 from services.worker.consume import Consumer
 from services.worker.handle import Handler
-from services.worker.jobs.schedule import open_jobs
+from services.worker.jobs.schedule import open_jobs, run_jobs
 from services.worker.metrics import WorkerMetrics
 from services.worker.settings import Settings
 from shared.http.health import health_routes
@@ -87,14 +87,9 @@ class WorkerProcess:
         await Consumer(self._redis, handler, self._metrics, self._settings, name, self._stop).run()
 
     async def _jobs(self) -> None:
-        jobs = await open_jobs(self._settings, self._pool, self._redis, self._metrics)
-        running = asyncio.create_task(jobs.async_run())
-        stopping = asyncio.create_task(self._stop.wait())
-        await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        await jobs.close()
+        await run_jobs(
+            lambda: open_jobs(self._settings, self._pool, self._redis, self._metrics, self._stop), self._stop
+        )
 
     def page(self) -> Starlette:
         """Health and metrics over HTTP."""

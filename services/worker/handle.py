@@ -1,7 +1,8 @@
 """What happens to entries once they are in hand: opened, persisted, and only then let go of.
 
 Nothing is given up here. While Postgres or Redis are away the entries are kept and tried again; when the process has to
-stop first, they are still in the queue, unacknowledged, and another worker takes them over.
+stop first, they are still in the queue, unacknowledged, and another worker takes them over. What can't be read, or
+can't be persisted for a reason that does not pass, goes to the dead letters, whole, and an error is logged.
 """
 
 import asyncio
@@ -26,12 +27,17 @@ from shared.queue import Entry, acknowledge, bury
 log = structlog.get_logger()
 
 REQUEST_IDS_LOGGED_MAX = 20
+LASTING_FAILURES_MAX = 5
 
 T = TypeVar("T")
 
 
 class Stopped(Exception):
     """The process stops and the work can't be finished now; the entries stay in the queue."""
+
+
+class LastingFailure(Exception):
+    """The work failed again and again, and nothing says that it would pass."""
 
 
 class Handler:
@@ -58,8 +64,20 @@ class Handler:
         return sum(len(batch.scores) for batch in batches)
 
     async def _persist(self, batches: list[Batch]) -> None:
+        """A portion that fails again and again, for a reason that does not pass, is taken apart; a batch that still
+        does so alone is buried, so that it can't hold up the others for ever."""
         started = time.perf_counter()
-        persisted = await self._until_done("persist", lambda: persist(self._pool, self._cache, batches))
+        try:
+            persisted = await self._until_done(
+                "persist", lambda: persist(self._pool, self._cache, batches), lasting_max=LASTING_FAILURES_MAX
+            )
+        except LastingFailure as failure:
+            if len(batches) == 1:
+                await self._bury(Unreadable(batches[0].entry, f"can't be persisted: {failure}"))
+            else:
+                for batch in batches:
+                    await self._persist([batch])
+            return
         self._tell(batches, persisted, time.perf_counter() - started)
 
     async def _acknowledge(self, batches: list[Batch]) -> None:
@@ -70,15 +88,19 @@ class Handler:
         entry = unreadable.entry
         await self._until_done("bury", lambda: bury(self._redis, entry, unreadable.reason))
         self._metrics.dead_letters.inc()
-        log.error("envelope_unreadable", batch_id=entry.batch_id, reason=unreadable.reason, bytes=len(entry.data))
+        log.error("entry_buried", batch_id=entry.batch_id, reason=unreadable.reason, bytes=len(entry.data))
 
-    async def _until_done(self, step: str, work: Callable[[], Awaitable[T]]) -> T:
-        """Try `work` until it succeeds. Raises `Stopped` when a stop comes while it has to wait."""
+    async def _until_done(self, step: str, work: Callable[[], Awaitable[T]], lasting_max: int | None = None) -> T:
+        """Try `work` until it succeeds. Raises `Stopped` when a stop comes while it has to wait, and `LastingFailure`
+        after `lasting_max` failures that do not look as if they would pass."""
+        lasting = 0
         for wait in waits():
             try:
                 return await work()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the scores are kept and it is said
-                self._tell_trouble(step, error)
+            except Exception as error:
+                lasting += not self._tell_trouble(step, error)
+                if lasting_max is not None and lasting >= lasting_max:
+                    raise LastingFailure(type(error).__name__) from error
             if await self._stopped_within(wait):
                 raise Stopped
         raise AssertionError("waits() is endless")
@@ -90,13 +112,16 @@ class Handler:
             return False
         return True
 
-    def _tell_trouble(self, step: str, error: Exception) -> None:
+    def _tell_trouble(self, step: str, error: Exception) -> bool:
+        """Whether it looks as if it would pass."""
         reason = type(error).__name__
         self._metrics.retries.labels(reason).inc()
-        if is_passing(error) or isinstance(error, RedisError):
+        passing = is_passing(error) or isinstance(error, RedisError)
+        if passing:
             log.warning("step_tried_again", step=step, reason=reason)
         else:
             log.error("step_failed_and_tried_again", step=step, reason=reason, exc_info=error)
+        return passing
 
     def _tell(self, batches: list[Batch], persisted: Persisted, seconds: float) -> None:
         tallies = persisted.tallies.values()

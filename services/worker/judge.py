@@ -1,6 +1,6 @@
 """Judge the scores of a batch by the rules of its project: each becomes a row to store or a rejection to keep. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -57,7 +57,7 @@ REJECTION_COLUMNS = (
 )  # fmt: skip
 
 
-def judge(batches: list[Batch], rules_of: Mapping[UUID, Rules]) -> tuple[list[Candidate], list[Rejection]]:
+def judge(batches: Sequence[Batch], rules_of: Mapping[UUID, Rules]) -> tuple[list[Candidate], list[Rejection]]:
     """In the order in which the scores were received. A project that is not in `rules_of` does not exist any more."""
     candidates: list[Candidate] = []
     rejections: list[Rejection] = []

@@ -28,7 +28,7 @@ class WorkerMetrics:
         self.queue_entries = register.gauge("assay_worker_queue_entries", "Batches in the queue.", "stream")
         self.queue_pending = register.gauge("assay_worker_queue_pending", "Batches given to a worker.", "stream")
         self.queue_oldest_seconds = register.gauge(
-            "assay_worker_queue_oldest_seconds", "Age of the oldest unfinished batch.", "shard"
+            "assay_worker_queue_oldest_seconds", "Age of the oldest unfinished batch.", "stream"
         )
         self.rollup_differences = register.gauge(
             "assay_worker_rollup_differences", "Rollup buckets that differed from the rows at the last verification."

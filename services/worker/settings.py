@@ -21,7 +21,9 @@ class Settings(Struct, frozen=True, kw_only=True):
         float, Meta(description="After this long an unfinished entry of another worker is taken over.", gt=0)
     ] = 5.0
     drain_seconds: Annotated[float, Meta(description="How long a stop waits for the work in hand.", gt=0)] = 25.0
-    queue_shards: Annotated[int, Meta(description="Streams of the queue; the same for all services.", ge=1)] = 8
+    queue_shards: Annotated[
+        int, Meta(description="Shards of the queue, two streams each; the same for all services.", ge=1)
+    ] = 8
     statement_timeout_ms: Annotated[int, Meta(description="Limit of one statement.", ge=100)] = 60_000
     log_format: Annotated[LogFormat, Meta(description="json, or console for people.")] = "json"
     log_level: Annotated[str, Meta(description="DEBUG, INFO, WARNING or ERROR.")] = "INFO"

@@ -36,15 +36,19 @@ def settle(
     candidates: Iterable[Candidate],
     rejections: Iterable[Rejection],
     existing: Mapping[Key, Existing],
+    deleted: Mapping[Key, int],
 ) -> Settled:
-    """As if the candidates were written one by one, in the order given, which is the order of their versions."""
+    """As if the candidates were written one by one, in the order given, which is the order of their versions.
+
+    `deleted` has the versions up to which ids are deleted: a copy from before the delete changes nothing.
+    """
     tallies = {batch.batch_id: Tally() for batch in batches}
     latest: dict[Key, Candidate] = {}
     for candidate in candidates:
         key = candidate.key
         tally = tallies[candidate.batch.batch_id]
         before = existing.get(key)
-        if before is not None and before.version >= candidate.batch.version:
+        if _is_late(candidate.batch.version, before, deleted.get(key)):
             tally.unchanged += 1
             continue
         if before is None and key not in latest:
@@ -57,12 +61,8 @@ def settle(
     return Settled(latest, tallies)
 
 
-def reject_after_all(settled: Settled, candidate: Candidate, existing: Mapping[Key, Existing]) -> None:
-    """The database refused a candidate that obeys every rule: count it as rejected instead."""
-    tally = settled.tallies[candidate.batch.batch_id]
-    if candidate.key in existing:
-        tally.replaced -= 1
-    else:
-        tally.stored -= 1
-    tally.rejected += 1
-    del settled.latest[candidate.key]
+def _is_late(version: int, before: Existing | None, deleted_up_to: int | None) -> bool:
+    """Whether a newer write, or a delete, was received after the score of this version."""
+    if before is not None and before.version >= version:
+        return True
+    return deleted_up_to is not None and deleted_up_to >= version

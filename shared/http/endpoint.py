@@ -37,6 +37,7 @@ class Endpoint:
     summary: str
     query: Sequence[Parameter] = ()
     body: Any = None
+    body_required: bool = True
     answers: dict[int, Any] = field(default_factory=dict)
     problems: Sequence[int] = ()
     description: str = ""

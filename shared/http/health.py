@@ -20,13 +20,21 @@ class Readiness(Struct):
     parts: dict[str, str]
 
 
-def health_routes(version: str, checks: Mapping[str, Check], register: Register) -> list[Route]:
+def health_routes(
+    version: str, needed: Mapping[str, Check], register: Register, *, told: Mapping[str, Check] | None = None
+) -> list[Route]:
+    """`needed` parts decide whether the process is ready; `told` ones are only told. Once the process stops it is not
+    ready any more, while it still answers."""
+
     async def healthz(_request: Request) -> Response:
         return PlainTextResponse("ok")
 
-    async def readyz(_request: Request) -> Response:
-        troubles = {part: await check() for part, check in checks.items()}
+    async def readyz(request: Request) -> Response:
+        troubles = {part: await check() for part, check in needed.items()}
+        if getattr(request.app.state, "is_stopping", False):
+            troubles["process"] = "stopping"
         ready = not any(troubles.values())
+        troubles |= {part: await check() for part, check in (told or {}).items()}
         readiness = Readiness(ready, version, {part: trouble or "ok" for part, trouble in troubles.items()})
         return json_response(readiness, 200 if ready else 503)
 

@@ -4,7 +4,7 @@ import asyncio
 import signal
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.applications import Starlette
 
 
 class _Server(uvicorn.Server):
@@ -28,8 +28,14 @@ def stop_on_signals() -> asyncio.Event:
     return stop
 
 
-async def serve(app: ASGIApp, host: str, port: int, stop: asyncio.Event, *, backlog: int = 2048) -> None:
-    """Serve `app` until `stop` is set and every request in hand is answered (30 s at most)."""
+async def serve(
+    app: Starlette, host: str, port: int, stop: asyncio.Event, *, pause_seconds: float = 0.0, backlog: int = 2048
+) -> None:
+    """Serve `app` until `stop` is set and every request in hand is answered (30 s at most).
+
+    Between the stop and the closing of the listener lie `pause_seconds` in which the process says that it is not ready:
+    the time that load balancers need to look elsewhere.
+    """
     config = uvicorn.Config(
         app,
         host=host,
@@ -50,6 +56,9 @@ async def serve(app: ASGIApp, host: str, port: int, stop: asyncio.Event, *, back
     serving = asyncio.create_task(server.serve())
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    app.state.is_stopping = True
+    if not serving.done():
+        await asyncio.sleep(pause_seconds)
     server.should_exit = True
     stopping.cancel()
     await serving

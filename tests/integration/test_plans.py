@@ -10,9 +10,9 @@ import asyncpg
 import pytest
 
 from deploy.local.postgres import EmbeddedPostgres
-from services.api.filters import ScoreFilters
 from services.api.queries.scores import SPAN_STATEMENT, TRACE_STATEMENT, TRACES_STATEMENT, Position, list_statement
 from services.api.queries.statistics import percentiles_statement, rollup_statement, rows_statement
+from shared.filters import ScoreFilters
 from tests.conftest import url_of
 
 PROJECT = UUID(int=1)

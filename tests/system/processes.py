@@ -88,6 +88,18 @@ class Service:
         assert self._process is not None
         self._process.send_signal(number)
 
+    def freeze(self) -> None:
+        """It stays where it is, holding what it holds, until `thaw`."""
+        self.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self.send_signal(signal.SIGCONT)
+
+    def exit_code(self) -> int | None:
+        """None while it runs; negative for the signal that ended it."""
+        assert self._process is not None
+        return self._process.poll()
+
     def wait(self) -> int:
         """The exit code, once it has ended."""
         assert self._process is not None

@@ -24,7 +24,13 @@ async def test_a_score_obeys_the_config_of_its_name(stack: Stack) -> None:
 
     assert (receipt["stored"], receipt["rejected"]) == (1, 1)
     assert receipt["rejections"] == [
-        {"index": 1, "id": "bad", "code": "above_maximum", "detail": "1.5 is above the maximum 1.0"}
+        {
+            "index": 1,
+            "id": "bad",
+            "code": "above_maximum",
+            "pointer": "/value",
+            "detail": "1.5 is above the maximum 1.0",
+        }
     ]
 
 

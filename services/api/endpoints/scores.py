@@ -72,7 +72,7 @@ async def list_(request: Request, grant: Grant) -> Response:
     filters = score_filters(query)
     order: Order = query.word("order", Order, "desc")  # type: ignore[arg-type]
     limit = query.whole_number("limit", 1, LIMIT_MAX, LIMIT_DEFAULT)
-    cursor = query.one("cursor")
+    cursor = query.cursor()
     query.done()
     after = None if cursor is None else read_cursor(cursor, order)
     context = context_of(request)

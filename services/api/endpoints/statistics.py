@@ -12,7 +12,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.api.context import context_of
-from services.api.filters import ScoreFilters
 from services.api.params import (
     FILTER_PARAMETERS,
     GROUP_BY_MAX,
@@ -29,6 +28,7 @@ from services.api.statistics import Aggregate, Statistics, grouped, percentiles_
 from services.api.windows import Granularity, bucket_bounds
 from shared.clock import utc_now
 from shared.errors import BrokenRule, Malformed
+from shared.filters import ScoreFilters
 from shared.http.endpoint import Endpoint, Parameter
 from shared.http.responses import json_response
 from shared.keys import Grant, Scope

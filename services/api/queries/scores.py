@@ -8,9 +8,8 @@ from uuid import UUID
 from asyncpg import Record
 from msgspec import Raw, Struct
 
-from services.api.filters import ScoreFilters
-from services.api.queries.conditions import Arguments, score_conditions, span_conditions
-from services.api.windows import Span
+from shared.conditions import Arguments, score_conditions, span_conditions
+from shared.filters import ScoreFilters
 from shared.postgres import Connection
 from shared.scores import DataType, Source
 
@@ -84,7 +83,7 @@ def list_statement(
 ) -> tuple[str, list[Any]]:
     arguments = Arguments()
     conditions = score_conditions(filters, project_id, arguments)
-    conditions += span_conditions("scored_at", Span(filters.start, filters.end), arguments)
+    conditions += span_conditions("scored_at", filters.span, arguments)
     if after is not None:
         operator = "<" if order == "desc" else ">"
         moment = f"('epoch'::timestamptz + {arguments.add(after.scored_at_us)}::bigint * interval '1 microsecond')"
@@ -240,3 +239,20 @@ def _trace_score(row: Record) -> TraceScore:
             higher_is_better=row["c_higher_is_better"],
         )
     return TraceScore(**_fields_of(row), config=config)
+
+
+async def count_scores(
+    connection: Connection, project_id: UUID, filters: ScoreFilters, ids: Sequence[str], version: int
+) -> int:
+    """How many scores the filters mean, among `ids` if there are any, that were received up to `version`."""
+    arguments = Arguments()
+    conditions = score_conditions(filters, project_id, arguments)
+    conditions += span_conditions("scored_at", filters.span, arguments)
+    conditions.append(f"version <= {arguments.add(version)}")
+    if ids:
+        conditions.append(f"id = ANY({arguments.add(list(ids))}::text[])")
+    count: int = await connection.fetchval(
+        f"SELECT count(*) FROM scores WHERE {' AND '.join(conditions)}",  # noqa: S608 - values are arguments
+        *arguments.values,
+    )
+    return count

@@ -16,10 +16,10 @@ import asyncpg
 from asyncpg import Record
 from msgspec import Struct
 
-from services.api.filters import ScoreFilters
-from services.api.queries.conditions import Arguments, rollup_conditions, score_conditions, span_conditions
-from services.api.windows import Span, cover, step_of
+from services.api.windows import cover, step_of
+from shared.conditions import Arguments, rollup_conditions, score_conditions, span_conditions
 from shared.errors import BrokenRule
+from shared.filters import ScoreFilters, Span
 from shared.postgres import Connection
 from shared.scores import DataType
 
@@ -114,7 +114,7 @@ def rollup_statement(
 ) -> tuple[str, list[Any]]:
     """From rollups, and from rows only at the ragged ends of the window: costs what its buckets cost."""
     arguments = Arguments()
-    pieces = cover(Span(filters.start, filters.end), step_of(list(bounds)[1:-1]))
+    pieces = cover(filters.span, step_of(list(bounds)[1:-1]))
     parts = [
         _rollup_part(filters, project_id, width, span, arguments)
         for width, spans in (("day", pieces.days), ("quarter", pieces.quarters))
@@ -162,7 +162,7 @@ def rows_statement(
     """From rows alone: costs what its rows cost, and the statement timeout bounds it."""
     arguments = Arguments()
     conditions = score_conditions(filters, project_id, arguments)
-    conditions += span_conditions("scored_at", Span(filters.start, filters.end), arguments)
+    conditions += span_conditions("scored_at", filters.span, arguments)
     moments = "avg(numeric_value) AS avg, var_samp(numeric_value) AS variance"
     if exact:
         moments = f"""
@@ -227,7 +227,7 @@ async def percentiles(
 def percentiles_statement(project_id: UUID, filters: ScoreFilters, group_by: Sequence[str]) -> tuple[str, list[Any]]:
     arguments = Arguments()
     conditions = score_conditions(filters, project_id, arguments)
-    conditions += span_conditions("scored_at", Span(filters.start, filters.end), arguments)
+    conditions += span_conditions("scored_at", filters.span, arguments)
     statement = f"""
         SELECT
             name, {_groups(group_by, arguments)}
@@ -252,7 +252,7 @@ class Extent(Struct, frozen=True):
 async def extent(connection: Connection, project_id: UUID, filters: ScoreFilters) -> Extent:
     arguments = Arguments()
     conditions = score_conditions(filters, project_id, arguments)
-    conditions += span_conditions("scored_at", Span(filters.start, filters.end), arguments)
+    conditions += span_conditions("scored_at", filters.span, arguments)
     row = await connection.fetchrow(
         f"""
         SELECT count(*) AS count, min(numeric_value) AS min, max(numeric_value) AS max
@@ -274,7 +274,7 @@ async def counts_between(
     """
     arguments = Arguments()
     conditions = score_conditions(filters, project_id, arguments)
-    conditions += span_conditions("scored_at", Span(filters.start, filters.end), arguments)
+    conditions += span_conditions("scored_at", filters.span, arguments)
     last = arguments.add(edges[-1])
     rows = await connection.fetch(
         f"""

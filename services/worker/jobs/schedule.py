@@ -4,38 +4,88 @@ arq's own habits are turned where they could hurt (docs/architecture.md): msgpac
 stop waits for the job in hand. Every schedule is harmless when it runs twice or late.
 """
 
-from collections.abc import Callable, Coroutine
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, cast
+from uuid import UUID
 
 import msgspec
 import structlog
-from arq import cron
-from arq.connections import ArqRedis, RedisSettings, create_pool
+from arq import cron, func
 from arq.typing import WorkerCoroutine
 from arq.worker import Worker
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
+from services.worker.backoff import waits
+from services.worker.config_cache import ConfigCache
+from services.worker.jobs.delete_rejected import delete_rejected_chunk
+from services.worker.jobs.delete_scores import delete_chunk
+from services.worker.jobs.housekeeping import apply_retention, forget_receipts, forget_tombstones
 from services.worker.jobs.reconcile_keys import reconcile_keys
+from services.worker.jobs.replay_rejected import replay_chunk
+from services.worker.jobs.running import Work, run_job, stale_jobs
 from services.worker.jobs.tidy_consumers import tidy_consumers
 from services.worker.jobs.verify_rollups import verify_rollups
 from services.worker.metrics import WorkerMetrics
 from services.worker.settings import Settings
 from shared.clock import utc_now
+from shared.job_queue import ask_to_run, open_arq
+from shared.jobs import QUEUE_NAME, RUN_JOB, JobKind
 from shared.postgres import Pool
 
 log = structlog.get_logger()
 
-QUEUE_NAME = "assay:jobs"
 RECENT = timedelta(days=2)
 COMPLETION_WAIT_SECONDS = 20
+JOB_SECONDS_MAX = 6 * 3600
+POLL_SECONDS = 0.1  # what a replay of one score waits for at the most
 EVERY_5_SECONDS = set(range(0, 60, 5))
 
 Job = Callable[[dict[str, Any]], Coroutine[Any, Any, None]]
 
 
-async def open_jobs(settings: Settings, pool: Pool, redis: Redis, metrics: WorkerMetrics) -> Worker:
+async def run_jobs(open_worker: Callable[[], Awaitable[Worker]], stop: asyncio.Event) -> None:
+    """Run arq until `stop` is set; after a failure of Redis, which arq does not survive, open it again."""
+    for wait in waits(max_seconds=2.0):
+        worker = await open_worker()
+        running = asyncio.create_task(worker.async_run())
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if running.done() and (error := running.exception()) is not None:
+            log.warning("jobs_interrupted", reason=type(error).__name__)
+        await _close(worker, running)
+        if stop.is_set():
+            return
+        await asyncio.sleep(wait)
+
+
+async def _close(worker: Worker, running: asyncio.Task[None]) -> None:
+    """Let the jobs in hand finish for a while. arq's own `close` would cancel them at once."""
+    worker.allow_pick_jobs = False
+    if worker.tasks:
+        await asyncio.wait(worker.tasks.values(), timeout=COMPLETION_WAIT_SECONDS)
+    for task in (running, *worker.tasks.values()):
+        task.cancel()
+    await asyncio.gather(running, *worker.tasks.values(), return_exceptions=True)
+    with suppress(RedisError, OSError):
+        await worker.pool.aclose(close_connection_pool=True)
+
+
+async def open_jobs(
+    settings: Settings, pool: Pool, redis: Redis, metrics: WorkerMetrics, stop: asyncio.Event
+) -> Worker:
     """The worker, not yet running."""
+
+    cache = ConfigCache(metrics)
+    work_of: dict[JobKind, Work] = {
+        JobKind.DELETE_SCORES: delete_chunk,
+        JobKind.REPLAY_REJECTED: lambda connection, job: replay_chunk(connection, job, cache),
+        JobKind.DELETE_REJECTED: delete_rejected_chunk,
+    }
 
     async def keys(_context: dict[str, Any]) -> None:
         wrong = await reconcile_keys(pool, redis)
@@ -54,6 +104,22 @@ async def open_jobs(settings: Settings, pool: Pool, redis: Redis, metrics: Worke
         metrics.rollup_differences.set(len(differences))
         log.info("rollups_verified", differences=len(differences), whole=since is None)
 
+    async def run(_context: dict[str, Any], job_id: str) -> None:
+        await run_job(pool, work_of, UUID(job_id), stop)
+
+    async def stale(_context: dict[str, Any]) -> None:
+        for job_id in await stale_jobs(pool):
+            log.warning("job_taken_up_again", job_id=str(job_id))
+            await ask_to_run(redis, job_id)
+
+    async def retention(_context: dict[str, Any]) -> None:
+        deleted = await apply_retention(pool)
+        log.info("retention_applied", deleted=deleted)
+
+    async def housekeeping(_context: dict[str, Any]) -> None:
+        tombstones = await forget_tombstones(pool, redis, settings.queue_shards)
+        log.info("housekeeping_done", tombstones=tombstones, receipts=await forget_receipts(pool))
+
     async def consumers(_context: dict[str, Any]) -> None:
         await tidy_consumers(redis, settings.queue_shards)
 
@@ -62,32 +128,24 @@ async def open_jobs(settings: Settings, pool: Pool, redis: Redis, metrics: Worke
         return cron(run, name=name, keep_result=0, max_tries=1, **when)
 
     return Worker(
-        functions=[],
+        functions=[func(cast(WorkerCoroutine, run), name=RUN_JOB, timeout=JOB_SECONDS_MAX, max_tries=3, keep_result=0)],
         cron_jobs=[
             scheduled("reconcile_keys", keys, second=EVERY_5_SECONDS, run_at_startup=True),
             scheduled("verify_recent_rollups", recent_rollups, minute={17}, second={0}, timeout=1800),
             scheduled("verify_all_rollups", all_rollups, hour={3}, minute={41}, second={0}, timeout=6 * 3600),
+            scheduled("run_stale_jobs", stale, second={7, 22, 37, 52}, run_at_startup=True),
+            scheduled("apply_retention", retention, minute={29}, second={0}, timeout=3600),
+            scheduled("housekeeping", housekeeping, minute={11, 41}, second={30}, timeout=600),
             scheduled("tidy_consumers", consumers, minute={5, 35}, second={0}),
         ],
         redis_pool=await open_arq(settings.redis_url),
         queue_name=QUEUE_NAME,
         handle_signals=False,
         keep_result=0,
-        job_completion_wait=COMPLETION_WAIT_SECONDS,
         job_serializer=msgspec.msgpack.encode,
         job_deserializer=msgspec.msgpack.decode,
+        poll_delay=POLL_SECONDS,
         log_results=False,
-    )
-
-
-async def open_arq(redis_url: str) -> ArqRedis:
-    settings = RedisSettings.from_dsn(redis_url)
-    settings.conn_retries = 1_000_000  # services start in any order
-    return await create_pool(
-        settings,
-        default_queue_name=QUEUE_NAME,
-        job_serializer=msgspec.msgpack.encode,
-        job_deserializer=msgspec.msgpack.decode,
     )
 
 

@@ -26,6 +26,8 @@ CREATE TABLE projects (
     -- Counts the changes of the project's score configs. The worker reads it in the transaction that writes scores,
     -- and so knows whether the configs it holds are still the ones in force.
     config_revision bigint NOT NULL DEFAULT 0,
+    -- Scores made longer ago than this are deleted; NULL keeps them for ever.
+    retention_days  integer CHECK (retention_days BETWEEN 1 AND 36500),
     created_at      timestamptz NOT NULL DEFAULT now(),
     UNIQUE (workspace_id, slug)
 );
@@ -202,6 +204,41 @@ CREATE TABLE rejected_scores (
 
 CREATE INDEX rejected_scores_by_time ON rejected_scores (project_id, rejected_at, batch_id, index);
 CREATE INDEX rejected_scores_by_score ON rejected_scores (project_id, score_id, rejected_at);
+
+
+-- Deletes ------------------------------------------------------------------------------------------------------------
+-- A delete is final: a copy of the score that was received before it, and is stored later, stays away. `version` is the
+-- place of the delete among the project's writes. A schedule forgets a tombstone once the queue holds nothing older.
+
+CREATE TABLE score_tombstones (
+    project_id uuid NOT NULL,
+    id         text COLLATE "C" NOT NULL,
+    version    bigint NOT NULL,
+    deleted_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (project_id, id)
+);
+
+
+-- Jobs ---------------------------------------------------------------------------------------------------------------
+-- What runs in the background and may take long. The row is the truth, arq only says when to run: a job whose runner
+-- died is taken up again where its last committed chunk ended.
+
+CREATE TABLE jobs (
+    id          uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    project_id  uuid NOT NULL REFERENCES projects (id) ON DELETE CASCADE,
+    kind        text COLLATE "C" NOT NULL CHECK (kind IN ('delete_scores', 'replay_rejected', 'delete_rejected')),
+    state       text COLLATE "C" NOT NULL DEFAULT 'queued' CHECK (state IN ('queued', 'running', 'done', 'failed')),
+    arguments   jsonb NOT NULL,
+    total       bigint NOT NULL,
+    counts      jsonb NOT NULL DEFAULT '{}',
+    detail      text,
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    updated_at  timestamptz NOT NULL DEFAULT now(),
+    finished_at timestamptz
+);
+
+CREATE INDEX jobs_by_project ON jobs (project_id, created_at);
+CREATE INDEX jobs_unfinished ON jobs (updated_at) WHERE state IN ('queued', 'running');
 
 
 -- Rollups ------------------------------------------------------------------------------------------------------------

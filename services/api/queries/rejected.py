@@ -1,4 +1,4 @@
-"""Receipts and rejected scores, as the worker wrote them."""
+"""Rejected scores: those of a batch, lists, counts, one."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,25 +8,19 @@ from uuid import UUID
 from asyncpg import Record
 from msgspec import Raw, Struct
 
-from services.api.queries.conditions import Arguments, span_conditions
-from services.api.windows import Span
+from shared.conditions import Arguments
+from shared.jobs import RejectedFilters
 from shared.postgres import Connection
-
-
-class Counts(Struct, frozen=True):
-    """What became of the scores of a batch."""
-
-    stored: int
-    replaced: int
-    unchanged: int
-    rejected: int
-    received_at: datetime
-    done_at: datetime
+from shared.rejected import rejected_conditions, rejected_id
 
 
 class RejectedScore(Struct, kw_only=True):
-    """A score that broke a rule: `pointer` is a JSON pointer into `original`, the score as it was sent."""
+    """A score that broke a rule: `pointer` is a JSON pointer into `original`, the score as it was sent.
 
+    `id` is the handle of the rejection, `score_id` the id of the score.
+    """
+
+    id: str
     batch_id: str
     index: int
     score_id: str
@@ -48,19 +42,6 @@ _COLUMNS = (
 )
 
 
-async def get_counts(connection: Connection, project_id: UUID, batch_id: str) -> Counts | None:
-    row = await connection.fetchrow(
-        """
-        SELECT stored, replaced, unchanged, rejected, received_at, done_at
-        FROM batches
-        WHERE project_id = $1 AND batch_id = $2
-        """,
-        project_id,
-        batch_id,
-    )
-    return None if row is None else Counts(*row.values())
-
-
 async def rejected_of_batch(connection: Connection, project_id: UUID, batch_id: str) -> list[RejectedScore]:
     """In the order of the request."""
     rows = await connection.fetch(
@@ -69,14 +50,6 @@ async def rejected_of_batch(connection: Connection, project_id: UUID, batch_id: 
         batch_id,
     )
     return [_rejected(row) for row in rows]
-
-
-class RejectedFilters(Struct, frozen=True, kw_only=True):
-    code: tuple[str, ...] = ()
-    name: tuple[str, ...] = ()
-    batch_id: tuple[str, ...] = ()
-    start: datetime | None = None
-    end: datetime | None = None
 
 
 class RejectedPosition(Struct, frozen=True, array_like=True):
@@ -90,12 +63,7 @@ async def list_rejected(
 ) -> Sequence[RejectedScore]:
     """Newest first, at most `limit`, those beyond `after` if it is given."""
     arguments = Arguments()
-    conditions = [f"project_id = {arguments.add(project_id)}"]
-    for column in ("code", "name", "batch_id"):
-        values = getattr(filters, column)
-        if values:
-            conditions.append(f"{column} = ANY({arguments.add(list(values))}::text[])")
-    conditions += span_conditions("rejected_at", Span(filters.start, filters.end), arguments)
+    conditions = rejected_conditions(filters, project_id, arguments)
     if after is not None:
         place = ", ".join(arguments.add(part) for part in (after.rejected_at, after.batch_id, after.index))
         conditions.append(f"(rejected_at, batch_id, index) < ({place})")
@@ -113,4 +81,49 @@ async def list_rejected(
 
 
 def _rejected(row: Record) -> RejectedScore:
-    return RejectedScore(**{**dict(row), "original": Raw(row["original"].encode())})
+    return RejectedScore(
+        **{
+            **dict(row),
+            "id": rejected_id(row["batch_id"], row["index"]),
+            "original": Raw(row["original"].encode()),
+        }
+    )
+
+
+async def get_rejected(connection: Connection, project_id: UUID, batch_id: str, index: int) -> RejectedScore | None:
+    row = await connection.fetchrow(
+        f"SELECT {_COLUMNS} FROM rejected_scores WHERE project_id = $1 AND batch_id = $2 AND index = $3",  # noqa: S608
+        project_id,
+        batch_id,
+        index,
+    )
+    return None if row is None else _rejected(row)
+
+
+class RejectedCount(Struct, frozen=True):
+    """How many rejected scores have this code and name, and when the last of them came."""
+
+    code: str
+    name: str | None
+    count: int
+    last_rejected_at: datetime
+
+
+async def count_rejected(
+    connection: Connection, project_id: UUID, filters: RejectedFilters, limit: int
+) -> list[RejectedCount]:
+    """By (code, name), the most frequent first."""
+    arguments = Arguments()
+    conditions = rejected_conditions(filters, project_id, arguments)
+    rows = await connection.fetch(
+        f"""
+        SELECT code, name, count(*) AS count, max(rejected_at) AS last_rejected_at
+        FROM rejected_scores
+        WHERE {" AND ".join(conditions)}
+        GROUP BY code, name
+        ORDER BY count(*) DESC, code, name
+        LIMIT {arguments.add(limit)}
+        """,  # noqa: S608 - values are arguments
+        *arguments.values,
+    )
+    return [RejectedCount(**row) for row in rows]

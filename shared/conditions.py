@@ -3,8 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from services.api.filters import ScoreFilters
-from services.api.windows import Span
+from shared.filters import ScoreFilters, Span
 
 _LISTED = ("trace_id", "span_id", "session_id", "user_id", "name", "environment", "author", "source", "data_type")
 _LISTED_UUIDS = ("config_id", "author_id")
@@ -28,7 +27,7 @@ def score_conditions(filters: ScoreFilters, project_id: UUID, arguments: Argumen
         conditions += _one_of(column, getattr(filters, column), "text", arguments)
     for column in _LISTED_UUIDS:
         conditions += _one_of(column, getattr(filters, column), "uuid", arguments)
-    for key, texts in filters.metadata:
+    for key, texts in filters.metadata.items():
         conditions += _one_of(f"metadata ->> {arguments.add(key)}::text", texts, "text", arguments)
     if filters.value:
         conditions.append(_value_condition(filters.value, arguments))

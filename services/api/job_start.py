@@ -1,0 +1,39 @@
+"""Start a background job: its row first, then the request to run it. If that gets lost, the worker's schedule finds
+the row."""
+
+import asyncio
+import time
+from typing import Any
+from uuid import UUID
+
+import structlog
+from redis.exceptions import RedisError
+
+from services.api.context import Context
+from services.api.writes.jobs import get_job, make_job
+from shared.job_queue import ask_to_run
+from shared.jobs import Job, JobKind
+
+log = structlog.get_logger()
+
+LOOK_SECONDS = 0.05
+
+
+async def start_job(context: Context, project_id: UUID, kind: JobKind, arguments: Any, total: int) -> Job:
+    async with context.writing() as connection:
+        job = await make_job(connection, project_id, kind, arguments, total)
+    try:
+        await ask_to_run(context.redis, job.id)
+    except (RedisError, OSError) as error:
+        log.warning("job_left_to_schedule", job_id=str(job.id), reason=type(error).__name__)
+    return job
+
+
+async def wait_for_job(context: Context, project_id: UUID, job: Job, seconds: float) -> Job:
+    """The job as soon as it has ended, or as it stands after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not job.state.is_final and time.monotonic() < deadline:
+        await asyncio.sleep(LOOK_SECONDS)
+        async with context.reading() as connection:
+            job = await get_job(connection, project_id, job.id) or job
+    return job

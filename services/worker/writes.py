@@ -1,0 +1,135 @@
+"""The statements that write what the worker decided, and those that look up what it needs to decide."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from services.worker.batch import Batch
+from services.worker.judge import REJECTION_COLUMNS, ROW_COLUMNS, Candidate, Key, Rejection
+from services.worker.settle import Existing, Tally
+from shared.clock import utc_now
+from shared.postgres import Connection
+
+
+class ProjectState(NamedTuple):
+    """What the worker has to know of a project before it writes: the revision of its configs, and whether it has
+    tombstones at all."""
+
+    config_revision: int
+    has_tombstones: bool
+
+
+async def project_states(connection: Connection, project_ids: list[UUID]) -> dict[UUID, ProjectState]:
+    """Of the projects that exist."""
+    rows = await connection.fetch(
+        """
+        SELECT id, config_revision,
+            EXISTS (SELECT FROM score_tombstones WHERE project_id = projects.id) AS has_tombstones
+        FROM projects
+        WHERE id = ANY($1)
+        """,
+        project_ids,
+    )
+    return {row["id"]: ProjectState(row["config_revision"], row["has_tombstones"]) for row in rows}
+
+
+async def done_batches(connection: Connection, batches: Sequence[Batch]) -> set[tuple[UUID, str]]:
+    """Those of `batches` that an earlier transaction has written."""
+    rows = await connection.fetch(
+        """
+        SELECT project_id, batch_id
+        FROM batches JOIN unnest($1::uuid[], $2::text[]) AS asked (project_id, batch_id) USING (project_id, batch_id)
+        """,
+        [batch.project_id for batch in batches],
+        [batch.batch_id for batch in batches],
+    )
+    return {(row["project_id"], row["batch_id"]) for row in rows}
+
+
+async def existing_scores(connection: Connection, keys: Sequence[Key]) -> dict[Key, Existing]:
+    rows = await connection.fetch(
+        """
+        SELECT project_id, id, version, created_at
+        FROM scores JOIN unnest($1::uuid[], $2::text[]) AS asked (project_id, id) USING (project_id, id)
+        """,
+        [key[0] for key in keys],
+        [key[1] for key in keys],
+    )
+    return {(row["project_id"], row["id"]): Existing(row["version"], row["created_at"]) for row in rows}
+
+
+async def tombstones(
+    connection: Connection, keys: Iterable[Key], states: Mapping[UUID, ProjectState]
+) -> dict[Key, int]:
+    """The versions up to which the scores of these keys are deleted. Costs nothing where a project has none."""
+    asked = [key for key in keys if key[0] in states and states[key[0]].has_tombstones]
+    if not asked:
+        return {}
+    rows = await connection.fetch(
+        """
+        SELECT project_id, id, version
+        FROM score_tombstones JOIN unnest($1::uuid[], $2::text[]) AS asked (project_id, id) USING (project_id, id)
+        """,
+        [key[0] for key in asked],
+        [key[1] for key in asked],
+    )
+    return {(row["project_id"], row["id"]): row["version"] for row in rows}
+
+
+async def remove_replaced(connection: Connection, keys: Sequence[Key]) -> None:
+    """A replacement is a delete and an insert in one transaction: nobody sees the score missing."""
+    if keys:
+        await connection.execute(
+            """
+            DELETE FROM scores USING unnest($1::uuid[], $2::text[]) AS gone (project_id, id)
+            WHERE scores.project_id = gone.project_id AND scores.id = gone.id
+            """,
+            [key[0] for key in keys],
+            [key[1] for key in keys],
+        )
+
+
+async def copy_scores(
+    connection: Connection, candidates: Sequence[Candidate], existing: Mapping[Key, Existing]
+) -> None:
+    """In the order of the primary key, so that two transactions which insert the same ids can't deadlock."""
+    if not candidates:
+        return
+    ordered = sorted(candidates, key=lambda candidate: candidate.row[:2])
+    columns: Sequence[str] = ROW_COLUMNS
+    records = [candidate.row for candidate in ordered]
+    if existing:
+        now = utc_now()
+        columns = (*ROW_COLUMNS, "created_at", "updated_at")
+        records = [(*c.row, _created_at(existing.get(c.key), now), now) for c in ordered]
+    await connection.copy_records_to_table("scores", records=records, columns=columns)
+
+
+def _created_at(before: Existing | None, now: datetime) -> datetime:
+    return now if before is None else before.created_at
+
+
+async def copy_rejections(connection: Connection, rejections: Sequence[Rejection]) -> None:
+    if rejections:
+        now = utc_now()
+        records = [rejection.row(now) for rejection in rejections]
+        await connection.copy_records_to_table("rejected_scores", records=records, columns=REJECTION_COLUMNS)
+
+
+async def insert_batches(connection: Connection, batches: Sequence[Batch], tallies: Mapping[str, Tally]) -> None:
+    """The receipts. A batch that has one already is a unique violation: the caller takes the careful way."""
+    counts = [tallies[batch.batch_id] for batch in batches]
+    await connection.execute(
+        """
+        INSERT INTO batches (project_id, batch_id, received_at, stored, replaced, unchanged, rejected)
+        SELECT * FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::int[], $5::int[], $6::int[], $7::int[])
+        """,
+        [batch.project_id for batch in batches],
+        [batch.batch_id for batch in batches],
+        [batch.received_at for batch in batches],
+        [tally.stored for tally in counts],
+        [tally.replaced for tally in counts],
+        [tally.unchanged for tally in counts],
+        [tally.rejected for tally in counts],
+    )

@@ -1,0 +1,33 @@
+"""arq as Assay uses it: msgpack instead of pickle, one queue name, and a row of `jobs` behind every request."""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from arq.connections import ArqRedis, RedisSettings, create_pool
+from redis.asyncio import Redis
+
+from shared.jobs import QUEUE_NAME, RUN_JOB
+
+
+async def open_arq(redis_url: str) -> ArqRedis:
+    """arq's own connections, for its worker. Waits for Redis: services start in any order."""
+    settings = RedisSettings.from_dsn(redis_url)
+    settings.conn_retries = 1_000_000
+    return await create_pool(settings, **_OPTIONS)
+
+
+async def ask_to_run(redis: Redis, job_id: UUID) -> None:
+    """Let a worker of the role `jobs` run the job; asking twice is harmless.
+
+    The request has no name of its own at arq: a named one whose worker died could not be made again for hours.
+    """
+    arq = ArqRedis(redis.connection_pool, **_OPTIONS)
+    await arq.enqueue_job(RUN_JOB, str(job_id))
+
+
+_OPTIONS: dict[str, Any] = {
+    "default_queue_name": QUEUE_NAME,
+    "job_serializer": msgspec.msgpack.encode,
+    "job_deserializer": msgspec.msgpack.decode,
+}
