@@ -70,12 +70,12 @@ class BrokenRule(RequestRefused):
 
 class TryLater(AssayError):
     code = "unavailable"
-    retry_after_seconds = 1
+    retry_after_seconds = 2  # on average: see shared.http.problem
 
 
 class QueueFull(TryLater):
     code = "queue_full"
-    retry_after_seconds = 2
+    retry_after_seconds = 3
 
 
 class QueueUnavailable(TryLater):

@@ -1,6 +1,7 @@
 """Errors become answers here and nowhere else: application/problem+json (RFC 9457), an opaque 500 by default."""
 
 import http
+import random
 
 import structlog
 from msgspec import Struct, json
@@ -73,7 +74,8 @@ async def _known(request: Request, error: Exception) -> Response:
     status = _status_of(error)
     headers = {}
     if isinstance(error, errors.TryLater):
-        headers["Retry-After"] = str(error.retry_after_seconds)
+        # Spread out, so that those who were refused together do not come back together.
+        headers["Retry-After"] = str(random.randint(1, 2 * error.retry_after_seconds))  # noqa: S311 - nobody guesses this
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return problem_response(request, status, error.code, error.detail, pointer=error.pointer, headers=headers)

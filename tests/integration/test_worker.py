@@ -1,5 +1,6 @@
 """What the worker promises of the queue and of Postgres, on the real ones."""
 
+import time
 from typing import Any
 
 import asyncpg
@@ -10,9 +11,9 @@ from services.worker.jobs.tidy_consumers import tidy_consumers
 from services.worker.jobs.verify_rollups import verify_rollups
 from shared.key_directory import DIRECTORY
 from shared.postgres import open_pool
-from shared.queue import DEAD_LETTERS, GROUP, ensure_groups, key_of, states, streams_of
+from shared.queue import DEAD_LETTERS, GROUP, ensure_groups, key_of, states, stream_of, streams_of
 from tests.builders import a_numeric_config, a_score
-from tests.stack import Stack, open_stack, running_worker
+from tests.stack import Project, Stack, make_project, open_stack, running_worker
 from tests.waiting import wait_until
 
 
@@ -218,3 +219,72 @@ async def test_two_transactions_with_the_same_new_ids_store_each_once(database_u
         connection = await asyncpg.connect(database_url)
         assert await connection.fetchval("SELECT count(*) FROM scores") == 50
         await connection.close()
+
+
+async def test_a_score_behind_one_that_postgres_refuses_has_its_turn(stack: Stack) -> None:
+    refused = '{"id":"dup","trace_id":"t","name":"n","value":2,"metadata":{"a":1e999999}}'
+    answer = await stack.ingest.post(
+        "/v1/scores",
+        content=f'{{"scores":[{{"id":"dup","trace_id":"t","name":"n","value":1}},{refused}]}}',
+        headers=stack.project.headers,
+    )
+
+    receipt = await stack.receipt(answer.json()["batch_id"])
+
+    assert (receipt["stored"], receipt["replaced"], receipt["rejected"]) == (1, 0, 1)
+    assert (await stack.read("/v1/scores/dup")).json()["value"] == 1
+
+
+async def test_a_receipt_can_be_waited_for(stack: Stack) -> None:
+    answer = await stack.send(a_score())
+
+    receipt = (await stack.read(f"/v1/batches/{answer.json()['batch_id']}", wait=20)).json()
+
+    assert receipt["status"] == "done"
+
+
+async def test_a_made_up_or_foreign_batch_is_a_404(stack: Stack) -> None:
+    other = await make_project(stack.database_url, stack.redis_url, "other")
+    batch_id = (await stack.store(a_score()))["batch_id"]
+
+    answers = [
+        await stack.read(f"/v1/batches/{batch_id}", project=other),
+        *[await stack.read(f"/v1/batches/{made_up}") for made_up in ("nonsense", "1-0-3", "1-0-999", "9" * 40)],
+    ]
+
+    assert [answer.status_code for answer in answers] == [404] * 5
+
+
+async def test_one_project_s_flood_does_not_hold_up_another_of_its_shard(database_url: str, redis_url: str) -> None:
+    """The flood goes to the bulk stream; a worker takes the shard's own stream first."""
+    async with open_stack(database_url, redis_url, workers=0) as stack:
+        other = await _project_of_the_same_shard(stack)
+        flood = [await stack.send(*(a_score() for _ in range(1000))) for _ in range(40)]
+        single = (await stack.send(a_score(id="single"), project=other)).json()["batch_id"]
+
+        async with running_worker(database_url, redis_url):
+            receipt = await stack.receipt(single, project=other)
+            last = (await stack.read(f"/v1/batches/{flood[-1].json()['batch_id']}")).json()
+
+        assert (receipt["stored"], last["status"]) == (1, "pending")
+
+
+async def _project_of_the_same_shard(stack: Stack) -> Project:
+    for n in range(1000):
+        other = await make_project(stack.database_url, stack.redis_url, f"other-{n}")
+        if stream_of(other.id, 8) == stream_of(stack.project.id, 8):
+            return other
+    raise AssertionError("no project in the same shard")
+
+
+async def test_order_holds_after_redis_s_clock_was_set_back(stack: Stack) -> None:
+    redis = Redis.from_url(stack.redis_url)
+    own = key_of(stream_of(stack.project.id, 8))
+    ahead = f"{int(time.time() * 1000) + 3_600_000}-0"
+    await redis.xadd(own, {"e": b"pins the stream an hour ahead"}, id=ahead)
+
+    for n in range(5):
+        await stack.store(a_score(id="s1", value=n))
+
+    assert (await stack.read("/v1/scores/s1")).json()["value"] == 4
+    await redis.aclose()

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from services.api.bodies import read_body
 from services.api.context import context_of
 from services.api.params import Query
+from services.api.queries.config_check import RuleCheck, check_rule
 from services.api.queries.configs import get_config, list_configs
 from services.api.templates import TEMPLATES
 from services.api.writes.configs import Draft, insert_config, set_archived, update_config
@@ -112,18 +113,26 @@ async def create(request: Request, grant: Grant) -> Response:
 
 async def update(request: Request, grant: Grant) -> Response:
     change = await read_body(request, ConfigChange)
-    changes = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not UNSET}
     async with context_of(request).writing() as connection:
         config = await get_config(connection, grant.project_id, _config_id(request), for_update=True)
         if config is None:
             raise NotFound("There is no such score config.")
         if config.is_archived:
             raise Conflict("The score config is archived: restore it first.", code="config_archived")
-        changed = msgspec.structs.replace(config, **changes)
+        changed = _changed(config, change)
         if changed != config:
-            _check_rule(changed.data_type, changed.min_value, changed.max_value, changed.categories)
             changed = await update_config(connection, changed)
     return json_response(changed)
+
+
+async def check(request: Request, grant: Grant) -> Response:
+    change = await read_body(request, ConfigChange)
+    async with context_of(request).reading() as connection:
+        config = await get_config(connection, grant.project_id, _config_id(request))
+        if config is None:
+            raise NotFound("There is no such score config.")
+        proposed = _changed(config, change)
+        return json_response(await check_rule(connection, grant.project_id, proposed))
 
 
 async def archive(request: Request, grant: Grant) -> Response:
@@ -190,6 +199,14 @@ def _draft(wanted: ConfigDraft) -> Draft:
     return draft
 
 
+def _changed(config: ScoreConfig, change: ConfigChange) -> ScoreConfig:
+    """Raises `BrokenRule` when the change makes it no rule."""
+    changes = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not UNSET}
+    changed = msgspec.structs.replace(config, **changes)
+    _check_rule(changed.data_type, changed.min_value, changed.max_value, changed.categories)
+    return changed
+
+
 def _check_rule(
     data_type: DataType, min_value: float | None, max_value: float | None, categories: tuple[str, ...] | None
 ) -> None:
@@ -254,6 +271,19 @@ ENDPOINTS = (
         body=ConfigChange,
         answers={200: ScoreConfig},
         problems=_WRITE,
+    ),
+    Endpoint(
+        method="POST",
+        path="/v1/score-configs/{id}/check",
+        handler=check,
+        scope=Scope.SCORES_READ,
+        tag="Score configs",
+        summary="Check a proposed rule against the stored scores",
+        description="A dry run of a change: how many stored scores of the config's name it would refuse, by code, with "
+        "examples. Changes nothing.",
+        body=ConfigChange,
+        answers={200: RuleCheck},
+        problems=(400, 401, 403, 404, 413, 415, 422, 503),
     ),
     Endpoint(
         method="POST",

@@ -16,7 +16,7 @@ from shared.scores import DataType, Source
 Order = Literal["asc", "desc"]
 
 # Qualified, because a trace's scores are read together with their configs.
-_COLUMNS = ", ".join(
+COLUMNS = ", ".join(
     f"scores.{column}"
     for column in (
         "id", "project_id", "name", "data_type", "numeric_value", "categorical_value", "boolean_value", "trace_id",
@@ -89,7 +89,7 @@ def list_statement(
         moment = f"('epoch'::timestamptz + {arguments.add(after.scored_at_us)}::bigint * interval '1 microsecond')"
         conditions.append(f"(scored_at, scores.id) {operator} ({moment}, {arguments.add(after.id)})")
     statement = f"""
-        SELECT {_COLUMNS}
+        SELECT {COLUMNS}
         FROM scores
         WHERE {" AND ".join(conditions)}
         ORDER BY scored_at {order}, scores.id {order}
@@ -100,7 +100,7 @@ def list_statement(
 
 async def get_score(connection: Connection, project_id: UUID, score_id: str) -> ScoreItem | None:
     row = await connection.fetchrow(
-        f"SELECT {_COLUMNS} FROM scores WHERE project_id = $1 AND id = $2",  # noqa: S608 - a constant
+        f"SELECT {COLUMNS} FROM scores WHERE project_id = $1 AND id = $2",  # noqa: S608 - a constant
         project_id,
         score_id,
     )
@@ -143,7 +143,7 @@ class TraceScore(ScoreItem, kw_only=True):
 
 
 _WITH_CONFIG = f"""
-    SELECT {_COLUMNS},
+    SELECT {COLUMNS},
         c.version AS c_version, c.data_type AS c_data_type, c.min_value AS c_min_value, c.max_value AS c_max_value,
         c.categories AS c_categories, c.higher_is_better AS c_higher_is_better
     FROM scores
