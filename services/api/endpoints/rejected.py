@@ -123,8 +123,8 @@ async def _one(context: Context, project_id: UUID, handle: str) -> RejectedScore
 
 async def replay_one(request: Request, grant: Grant) -> Response:
     context = context_of(request)
-    edited = await _edited(request)
     rejected = await _one(context, grant.project_id, request.path_params["id"])
+    edited = await _edited(request)
     arguments = RejectedJob(filters=RejectedFilters(id=(rejected.id,)), before=utc_now(), edited=edited)
     job = await start_job(context, grant.project_id, JobKind.REPLAY_REJECTED, arguments, 1)
     job = await wait_for_job(context, grant.project_id, job, WAIT_SECONDS)
