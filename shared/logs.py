@@ -1,30 +1,45 @@
 """Logging: structlog, one JSON line per event (or a readable line at a terminal), nothing that a score or key contains.
 
-What the libraries log through `logging` takes the same way out. `request_id` and other context variables bound with
-structlog join every event of their task.
+Our own events are rendered by msgspec and written at once, without a detour over `logging`: there is one for every
+request. What the libraries log through `logging` comes out in the same form. `request_id` and other context variables
+bound with structlog join every event of their task.
 """
 
 import logging
 import sys
-from typing import Literal
+from typing import Any, Literal
 
+import msgspec
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
 
 LogFormat = Literal["json", "console"]
+
+_encoder = msgspec.json.Encoder(enc_hook=str)
 
 
 def configure_logs(service: str, log_format: LogFormat, level: str = "INFO") -> None:
     """Set up logging for this process. To standard output, as twelve-factor services do."""
-    shared: list[Processor] = [
+    processors: list[Processor] = [
         structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
+        structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _service_adder(service),
     ]
-    last: Processor = structlog.processors.JSONRenderer() if log_format == "json" else structlog.dev.ConsoleRenderer()
+    json = log_format == "json"
+    last: Processor = structlog.processors.JSONRenderer(_to_json) if json else structlog.dev.ConsoleRenderer()
+    structlog.configure(
+        processors=[*processors, *([structlog.processors.format_exc_info] if json else []), last],
+        logger_factory=structlog.BytesLoggerFactory(sys.stdout.buffer) if json else structlog.PrintLoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
+        cache_logger_on_first_use=True,
+    )
+    _configure_libraries(processors, last if not json else structlog.processors.JSONRenderer(_to_text), level)
+
+
+def _configure_libraries(processors: list[Processor], last: Processor, level: str) -> None:
     formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
+        foreign_pre_chain=processors,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
@@ -37,16 +52,18 @@ def configure_logs(service: str, log_format: LogFormat, level: str = "INFO") -> 
     # arq logs the arguments of its jobs, uvicorn a line per request where ours already is.
     for chatty in ("uvicorn.access", "arq", "httpx"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
-        cache_logger_on_first_use=True,
-    )
+
+
+def _to_json(event: EventDict, **_options: Any) -> bytes:
+    return _encoder.encode(event)
+
+
+def _to_text(event: EventDict, **_options: Any) -> str:
+    return _encoder.encode(event).decode()
 
 
 def _service_adder(service: str) -> Processor:
-    def add_service(_logger: object, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    def add_service(_logger: object, _name: str, event: EventDict) -> EventDict:
         event["service"] = service
         return event
 
