@@ -31,6 +31,9 @@ load: $(RUN_STAMP) ## send a folder's scores to a running Assay: make load DATA=
 test: $(DEV_STAMP) ## run every test; make test ARGS="-k trends" runs some
 	@exec $(BIN)/python -m pytest -q $(ARGS)
 
+chaos: $(DEV_STAMP) ## break things under load and count: make chaos ARGS="--kills 100 --seed 7"
+	@exec $(BIN)/python -m tests.chaos $(ARGS)
+
 check: $(DEV_STAMP) ## check format, lint, types, import contracts, the OpenAPI files and the lock
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -70,4 +73,4 @@ $(RUN_STAMP): requirements/run.txt $(BIN)/python
 $(DEV_STAMP): requirements/dev.txt $(BIN)/python
 	@$(INSTALL) requirements/dev.txt
 
-.PHONY: help run demo load test check format bench openapi lock clean
+.PHONY: help run demo load test chaos check format bench openapi lock clean

@@ -28,7 +28,7 @@ def score_conditions(filters: ScoreFilters, project_id: UUID, arguments: Argumen
     for column in _LISTED_UUIDS:
         conditions += _one_of(column, getattr(filters, column), "uuid", arguments)
     for key, texts in filters.metadata.items():
-        conditions += _one_of(f"metadata ->> {arguments.add(key)}::text", texts, "text", arguments)
+        conditions += _one_of(f"metadata ->> {arguments.add(key)}::text", texts, "text", arguments) or ["false"]
     if filters.value:
         conditions.append(_value_condition(filters.value, arguments))
     if filters.min_value is not None:

@@ -1,7 +1,6 @@
 """Score configs: the rule for a name, and what makes such a rule well formed (SPEC 4)."""
 
 import math
-import re
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
@@ -11,7 +10,7 @@ from msgspec import Meta, Struct
 
 from shared.scores import CATEGORY_LENGTH_MAX, NAME_LENGTH_MAX, DataType
 
-CONFIG_NAME_PATTERN = "^[a-z][a-z0-9_]*$"
+CONFIG_NAME_PATTERN = r"^[a-z][a-z0-9_]*$(?!\n)"  # Python's "$" alone lets a line feed at the end pass
 CATEGORIES_MAX = 500
 
 
@@ -123,7 +122,3 @@ def _superfluous_bounds(low: float | None, high: float | None) -> Fault | None:
 
 def _superfluous(field: str, value: object) -> Fault | None:
     return None if value is None else Fault("superfluous_field", field, f"{field} has no meaning for this data type")
-
-
-def is_config_name(name: str) -> bool:
-    return len(name) <= NAME_LENGTH_MAX and re.fullmatch(CONFIG_NAME_PATTERN.strip("^$"), name) is not None

@@ -14,11 +14,23 @@ Text = Annotated[str, Meta(max_length=500)]
 Texts = Annotated[tuple[Text, ...], Meta(max_length=VALUES_PER_FILTER_MAX)]
 
 
+SomeTexts = Annotated[tuple[Text, ...], Meta(min_length=1, max_length=VALUES_PER_FILTER_MAX)]
+
+YEAR_MIN, YEAR_MAX = 1900, 2200
+
+
 class Span(Struct, frozen=True):
     """From `start` (inclusive) to `end` (exclusive); None is open."""
 
     start: datetime | None
     end: datetime | None
+
+
+def check_span(span: Span) -> None:
+    """Raises `ValueError` for moments that no database and no calendar has to hold."""
+    for moment in (span.start, span.end):
+        if moment is not None and not YEAR_MIN <= moment.year <= YEAR_MAX:
+            raise ValueError(f"a moment lies between the years {YEAR_MIN} and {YEAR_MAX}")
 
 
 class ScoreFilters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -38,9 +50,12 @@ class ScoreFilters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     value: Texts = ()
     min_value: float | None = None
     max_value: float | None = None
-    metadata: Annotated[dict[Text, Texts], Meta(max_length=VALUES_PER_FILTER_MAX)] = {}
+    metadata: Annotated[dict[Text, SomeTexts], Meta(max_length=VALUES_PER_FILTER_MAX)] = {}
     start: Annotated[datetime, Meta(tz=True)] | None = field(name="from", default=None)
     end: Annotated[datetime, Meta(tz=True)] | None = field(name="to", default=None)
+
+    def __post_init__(self) -> None:
+        check_span(self.span)
 
     @property
     def span(self) -> Span:

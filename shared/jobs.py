@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import Meta, Struct, field
 
-from shared.filters import VALUES_PER_FILTER_MAX, ScoreFilters, Text, Texts
+from shared.filters import VALUES_PER_FILTER_MAX, ScoreFilters, Span, Text, Texts, check_span
 
 QUEUE_NAME = "assay:jobs"
 RUN_JOB = "run_job"
@@ -41,6 +41,9 @@ class RejectedFilters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     start: Annotated[datetime, Meta(tz=True)] | None = field(name="from", default=None)
     end: Annotated[datetime, Meta(tz=True)] | None = field(name="to", default=None)
 
+    def __post_init__(self) -> None:
+        check_span(Span(self.start, self.end))
+
 
 class DeleteScores(Struct, frozen=True, kw_only=True):
     """Delete the scores of these ids, or those that `filters` mean: what was received up to `version`."""
@@ -62,12 +65,13 @@ class RejectedJob(Struct, frozen=True, kw_only=True):
 
 
 class Job(Struct, frozen=True, kw_only=True):
-    """How a job stands. `counts` says what became of the `total` scores it was about when it was made."""
+    """How a job stands. `counts` says what became of its scores so far, `total` how many it was about when it was made
+    (null: too many to count)."""
 
     id: UUID
     kind: JobKind
     state: JobState
-    total: int
+    total: int | None
     counts: dict[str, int]
     detail: str | None
     created_at: datetime

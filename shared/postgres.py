@@ -14,9 +14,12 @@ Pool: TypeAlias = asyncpg.Pool
 
 log = structlog.get_logger()
 
-# SQLSTATE classes of what passes by itself: connection trouble, lack of resources, operator intervention, a deadlock,
-# a serialization failure, a lock or statement that took too long.
-_PASSING_CLASSES = ("08", "53", "57", "40", "55", "58")
+IDLE_IN_TRANSACTION_MS = 10_000
+
+# SQLSTATE classes of what passes by itself: connection trouble, a transaction in a state it should not be in (a standby
+# takes no writes), lack of resources, operator intervention, a deadlock, a serialization failure, a lock or statement
+# that took too long.
+_PASSING_CLASSES = ("08", "25", "53", "57", "40", "55", "58")
 
 
 async def open_pool(url: str, *, size_max: int, statement_timeout_ms: int, name: str) -> Pool:
@@ -30,6 +33,8 @@ async def open_pool(url: str, *, size_max: int, statement_timeout_ms: int, name:
         server_settings={
             "application_name": f"assay-{name}",
             "statement_timeout": str(statement_timeout_ms),
+            # A process that is frozen inside a transaction must not hold its locks for ever.
+            "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_MS),
             "timezone": "UTC",
             "jit": "off",
         },
@@ -56,7 +61,9 @@ def is_passing(error: BaseException) -> bool:
     """Whether the same statement can succeed later: the store is away or busy, the data is not at fault."""
     if isinstance(error, asyncpg.PostgresError):
         return (error.sqlstate or "")[:2] in _PASSING_CLASSES
-    return isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError | StoreUnavailable)
+    # A connection that ends in the middle of an answer also shows as InternalClientError.
+    broken = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError, StoreUnavailable)
+    return isinstance(error, broken)
 
 
 def affected(command_tag: str) -> int:

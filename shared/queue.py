@@ -25,6 +25,8 @@ FIELD = b"e"
 _SEQUENCE_BITS = 21
 _BULK_IS_LATER = 1 << 20
 
+_ENTRY_ID_PART_MAX = (1 << 64) - 1  # Redis's own limit
+
 
 class Entry(Struct, frozen=True):
     """One entry as delivered: `entry_id` is Redis's, like `1763625600123-0`."""
@@ -67,6 +69,8 @@ def place_of_batch(batch_id: str) -> tuple[int, str] | None:
     parts = batch_id.split("-")
     if len(parts) != 3 or not all(part.isascii() and part.isdigit() and len(part) <= 20 for part in parts):
         return None
+    if max(map(int, parts)) > _ENTRY_ID_PART_MAX:
+        return None
     return int(parts[2]), f"{parts[0]}-{parts[1]}"
 
 
@@ -82,13 +86,24 @@ def version_of(stream: int, entry_id: str) -> int:
 
 
 async def ensure_groups(redis: Redis, shards: int) -> None:
-    """Make streams and consumer group where they are missing: at start, and when Redis came back empty."""
+    """Make streams and consumer group where they are missing: at start, and when Redis came back empty. Writes nothing
+    where they are there: a Redis that is full would refuse it, and only a worker can empty it."""
     for stream in streams_of(shards):
+        if await _has_group(redis, stream):
+            continue
         try:
             await redis.xgroup_create(key_of(stream), GROUP, id="0", mkstream=True)
         except ResponseError as error:
             if not str(error).startswith("BUSYGROUP"):
                 raise
+
+
+async def _has_group(redis: Redis, stream: int) -> bool:
+    try:
+        groups: Any = await redis.xinfo_groups(key_of(stream))
+    except ResponseError:  # no such stream
+        return False
+    return any(group["name"] == GROUP.encode() for group in groups)
 
 
 async def read(redis: Redis, consumer: str, shards: int, *, count: int, block_ms: int | None) -> list[Entry]:
@@ -225,7 +240,8 @@ async def oldest_version(redis: Redis, project_id: UUID, shards: int) -> int:
 
 async def newest_version(redis: Redis, project_id: UUID, shards: int) -> int:
     """A version that no entry received so far exceeds and every later one does: the place of a delete among writes."""
-    newest = 0
+    seconds, microseconds = await redis.time()
+    newest = version_of(0, f"{seconds * 1000 + microseconds // 1000}-0") - 1  # for a Redis that came back empty
     for bulk in (False, True):
         stream = stream_of(project_id, shards, bulk=bulk)
         try:

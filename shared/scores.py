@@ -4,7 +4,8 @@ A score travels as the JSON its sender wrote, from the request through the queue
 ends with the same types.
 """
 
-from datetime import datetime, timedelta
+import re
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
@@ -17,7 +18,8 @@ CATEGORY_LENGTH_MAX = 500
 COMMENT_LENGTH_MAX = 10_000
 METADATA_BYTES_MAX = 16 * 1024
 FUTURE_MAX = timedelta(minutes=5)
-YEAR_MIN = 1900
+FIRST_MOMENT = datetime(1900, 1, 1, tzinfo=UTC)
+ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # in JSON; not the text of a backslash and "u0000"
 DEFAULT_ENVIRONMENT = "default"
 
 
@@ -81,10 +83,10 @@ class QueuedScore(Score, forbid_unknown_fields=False, kw_only=True):
 
 
 class Misshapen(Struct, frozen=True):
-    """Why a score is refused before any config is asked. `field` names the wire field, "" the score as a whole."""
+    """Why a score is refused before any config is asked. `field` names the wire field, None the score as a whole."""
 
     code: str
-    field: str
+    field: str | None
     detail: str
 
 
@@ -122,8 +124,8 @@ def _target(score: Score) -> Misshapen | None:
     if given == 1:
         return None
     if given == 0:
-        return Misshapen("missing_target", "", "one of trace_id, span_id, session_id, user_id is needed")
-    return Misshapen("several_targets", "", "a score has one target: a trace or span, a session, or a tracked user")
+        return Misshapen("missing_target", None, "one of trace_id, span_id, session_id, user_id is needed")
+    return Misshapen("several_targets", None, "a score has one target: a trace or span, a session, or a tracked user")
 
 
 def _metadata(metadata: Raw) -> Misshapen | None:
@@ -138,8 +140,8 @@ def _metadata(metadata: Raw) -> Misshapen | None:
 
 
 def _timestamp(timestamp: datetime, now: datetime) -> Misshapen | None:
-    if timestamp.year < YEAR_MIN or timestamp.year == 9999:
-        return Misshapen("timestamp_out_of_range", "timestamp", f"timestamps before {YEAR_MIN} are refused")
+    if timestamp < FIRST_MOMENT:
+        return Misshapen("timestamp_out_of_range", "timestamp", f"timestamps before {FIRST_MOMENT.year} are refused")
     if timestamp > now + FUTURE_MAX:
         return Misshapen("timestamp_in_future", "timestamp", "timestamp is more than 5 minutes ahead")
     return None

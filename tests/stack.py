@@ -74,7 +74,7 @@ class Stack:
 
     async def receipt(self, batch_id: str, project: Project | None = None) -> dict[str, Any]:
         async def done() -> dict[str, Any] | None:
-            receipt = (await self.read(f"/v1/batches/{batch_id}", project=project)).json()
+            receipt: dict[str, Any] = (await self.read(f"/v1/batches/{batch_id}", project=project)).json()
             return receipt if receipt["status"] == "done" else None
 
         found = await wait_until(done, what=f"the receipt of {batch_id}")
@@ -91,8 +91,10 @@ class Stack:
         return found
 
     async def post(self, path: str, body: object, project: Project | None = None) -> httpx.Response:
-        json = {} if body is None else {"json": body}
-        return await self.api.post(path, **json, headers=(project or self.project).headers)
+        headers = (project or self.project).headers
+        if body is None:
+            return await self.api.post(path, headers=headers)
+        return await self.api.post(path, json=body, headers=headers)
 
     async def patch(self, path: str, body: object, project: Project | None = None) -> httpx.Response:
         return await self.api.patch(path, json=body, headers=(project or self.project).headers)

@@ -17,12 +17,13 @@ from services.api.settings import Settings
 from shared.http.endpoint import routes
 from shared.http.health import health_routes
 from shared.http.openapi import document, document_routes
-from shared.http.problem import HANDLERS
+from shared.http.problem import HANDLERS, failure_response
 from shared.http.request_id import RequestIds
 from shared.metrics import Register
 from shared.postgres import open_pool, wait_for_postgres
 from shared.redis_client import open_redis
 from shared.schema.runner import wait_for_schema
+from shared.tasks import end_tasks
 from shared.version import VERSION
 
 # Statistics first: `/v1/scores/{id}` takes every path below `/v1/scores/`.
@@ -41,11 +42,15 @@ DOCUMENT = document(
 )
 
 
-@asynccontextmanager
-async def open_app(settings: Settings) -> AsyncIterator[Starlette]:
-    """The app, with its connections and its tasks running until the end of the block. Waits for the schema."""
+async def wait_for_parts(settings: Settings) -> None:
+    """Return once Postgres and the schema are there; services start in any order."""
     await wait_for_postgres(settings.database_url)
     await wait_for_schema(settings.database_url)
+
+
+@asynccontextmanager
+async def open_app(settings: Settings) -> AsyncIterator[Starlette]:
+    """The app, with its connections and its tasks running until the end of the block."""
     pool = await open_pool(
         settings.database_url,
         size_max=settings.api_pool_size,
@@ -59,8 +64,7 @@ async def open_app(settings: Settings) -> AsyncIterator[Starlette]:
     try:
         yield make_app(Context(pool, redis, settings, metrics, complete_through))
     finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+        await end_tasks([watching])
         with suppress(TimeoutError):
             await asyncio.wait_for(pool.close(), 5)
         await redis.aclose()
@@ -91,7 +95,7 @@ def make_app(context: Context) -> Starlette:
             *health_routes(VERSION, {"store": store_trouble}, metrics.register, told={"queue": queue_trouble}),
             *document_routes(DOCUMENT),
         ],
-        middleware=[Middleware(RequestIds, metrics=metrics)],
+        middleware=[Middleware(RequestIds, metrics=metrics, failure_response=failure_response)],
         exception_handlers=HANDLERS,
     )
     app.state.context = context

@@ -7,8 +7,11 @@ from msgspec import Struct
 from starlette.requests import ClientDisconnect, Request
 
 from shared.errors import BrokenRule, Malformed, TooLarge, UnsupportedMedia
+from shared.scores import ESCAPED_NUL
 
 BODY_BYTES_MAX = 1 << 20
+
+NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 T = TypeVar("T", bound=Struct)
 
@@ -19,16 +22,29 @@ async def read_body(request: Request, kind: type[T]) -> T:
     if media_type != "application/json":
         raise UnsupportedMedia("Bodies are sent as application/json.")
     body = await _bounded(request)
-    if b"\\u0000" in body:
+    if ESCAPED_NUL.search(body):
         raise BrokenRule("Text may not hold the NUL character.", code="nul_character")
     try:
         body.decode()
         decoded: T = msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
+        _check_json(body)
         raise BrokenRule(f"{error}.", code="invalid_body") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Malformed(f"The body is not JSON: {error}.", code="invalid_json") from error
+    except NOT_JSON as error:
+        raise _not_json(error) from error
     return decoded
+
+
+def _check_json(body: bytes) -> None:
+    """The decoder may find a wrong shape before it finds that what follows is no JSON."""
+    try:
+        msgspec.json.decode(body)
+    except NOT_JSON as error:
+        raise _not_json(error) from error
+
+
+def _not_json(error: Exception) -> Malformed:
+    return Malformed(f"The body is not JSON: {error}.", code="invalid_json")
 
 
 async def _bounded(request: Request) -> bytes:

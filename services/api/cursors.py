@@ -10,6 +10,7 @@ from msgspec import Struct
 from services.api.queries.rejected import RejectedPosition
 from services.api.queries.scores import Order, Position
 from shared.errors import Malformed
+from shared.filters import YEAR_MAX, YEAR_MIN
 
 MICROSECONDS_MAX = 1 << 53
 
@@ -43,7 +44,8 @@ def write_rejected_cursor(position: RejectedPosition) -> str:
 def read_rejected_cursor(text: str) -> RejectedPosition:
     """Raises `Malformed` for what `write_rejected_cursor` did not make."""
     position = _read(text, RejectedPosition)
-    if position.rejected_at.tzinfo is None or not 0 <= position.index < 1 << 31:
+    moment = position.rejected_at
+    if moment.tzinfo is None or not YEAR_MIN <= moment.year <= YEAR_MAX or not 0 <= position.index < 1 << 31:
         raise _no_cursor()
     return position
 

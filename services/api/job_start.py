@@ -19,7 +19,7 @@ log = structlog.get_logger()
 LOOK_SECONDS = 0.05
 
 
-async def start_job(context: Context, project_id: UUID, kind: JobKind, arguments: Any, total: int) -> Job:
+async def start_job(context: Context, project_id: UUID, kind: JobKind, arguments: Any, total: int | None) -> Job:
     async with context.writing() as connection:
         job = await make_job(connection, project_id, kind, arguments, total)
     try:

@@ -1,5 +1,6 @@
 """Turn a query string into filters, windows and pages. Every fault is a `Malformed` that names its parameter. Pure."""
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -13,7 +14,7 @@ from msgspec import Meta
 
 from services.api.windows import Granularity
 from shared.errors import Malformed
-from shared.filters import VALUES_PER_FILTER_MAX, ScoreFilters
+from shared.filters import VALUES_PER_FILTER_MAX, YEAR_MAX, YEAR_MIN, ScoreFilters
 from shared.http.endpoint import Parameter
 from shared.scores import DataType, Source
 
@@ -22,7 +23,6 @@ CURSOR_LENGTH_MAX = 2000
 NUMBERS_LENGTH_MAX = 25_000
 METADATA_PREFIX = "metadata."
 GROUP_BY_MAX = 3
-YEAR_MIN, YEAR_MAX = 1900, 2200
 GROUP_COLUMNS = ("source", "environment", "author")
 
 T = TypeVar("T")
@@ -32,6 +32,7 @@ Pairs = Sequence[tuple[str, str]]
 
 _TEXTS = ("trace_id", "span_id", "session_id", "user_id", "name", "environment", "author", "value")
 
+_JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _Moment = Annotated[datetime, Meta(tz=True)]
 Text = Annotated[str, Meta(max_length=TEXT_LENGTH_MAX)]
 
@@ -87,7 +88,7 @@ class Query:
         text = self.one(name)
         if text is None:
             return default
-        if not text.isascii() or not text.isdigit() or not low <= int(text[:10]) <= high:
+        if not text.isascii() or not text.isdigit() or len(text) > 10 or not low <= int(text) <= high:
             raise _fault(name, f"is a whole number from {low} to {high}")
         return int(text)
 
@@ -121,12 +122,9 @@ def _fault(name: str, what: str) -> Malformed:
 
 
 def _number(name: str, text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = float("nan")
+    number = float(text) if _JSON_NUMBER.fullmatch(text) else float("nan")
     if not isfinite(number):
-        raise _fault(name, "is a finite number")
+        raise _fault(name, "is a finite number, written as in JSON")
     return number
 
 

@@ -20,10 +20,11 @@ from services.ingest.settings import Settings
 from shared.http.endpoint import routes
 from shared.http.health import health_routes
 from shared.http.openapi import document, document_routes
-from shared.http.problem import HANDLERS
+from shared.http.problem import HANDLERS, failure_response
 from shared.http.request_id import RequestIds
 from shared.metrics import Register
 from shared.redis_client import open_redis, undurable_settings, wait_for_redis
+from shared.tasks import end_tasks
 from shared.version import VERSION
 
 log = structlog.get_logger()
@@ -52,9 +53,7 @@ async def open_app(settings: Settings) -> AsyncIterator[Starlette]:
     try:
         yield make_app(intake, KeyCache(redis, settings.key_cache_seconds), redis, metrics)
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(tasks)
         await redis.aclose()
 
 
@@ -72,7 +71,7 @@ def make_app(intake: ScoreIntake, keys: KeyCache, redis: Redis, metrics: IngestM
             *health_routes(VERSION, {"queue": queue_trouble}, metrics.register),
             *document_routes(DOCUMENT),
         ],
-        middleware=[Middleware(RequestIds, metrics=metrics)],
+        middleware=[Middleware(RequestIds, metrics=metrics, failure_response=failure_response)],
         exception_handlers=HANDLERS,
     )
     app.state.intake = intake

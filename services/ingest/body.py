@@ -6,6 +6,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from shared.errors import Malformed, TooLarge, UnsupportedMedia
 
+GZIP_MEMBERS_MAX = 100  # each costs a decompressor, however little it holds
 _GZIP = zlib.MAX_WBITS | 16
 
 
@@ -14,7 +15,7 @@ async def read_body(request: Request, bytes_max: int) -> bytes:
     _check_media(request)
     compressed = _is_gzip(request)
     declared = request.headers.get("content-length", "0")
-    if declared.isdigit() and int(declared) > bytes_max:
+    if declared.isascii() and declared.isdigit() and int(declared) > bytes_max:
         raise TooLarge(f"The body has {declared} bytes; {bytes_max} are allowed.")
     body = await _received(request, bytes_max)
     return _unzipped(body, bytes_max) if compressed else body
@@ -53,6 +54,8 @@ def _unzipped(body: bytes, bytes_max: int) -> bytes:
     size = 0
     rest = body
     while rest:
+        if len(parts) == GZIP_MEMBERS_MAX:
+            raise Malformed(f"The gzip body has more than {GZIP_MEMBERS_MAX} members.", code="invalid_gzip")
         member = zlib.decompressobj(_GZIP)
         try:
             part = member.decompress(rest, bytes_max - size + 1)

@@ -11,11 +11,10 @@ import msgspec
 from msgspec import Raw, Struct
 
 from shared.errors import Malformed, TooLarge
-from shared.scores import Misshapen, Score, misshapen
+from shared.scores import ESCAPED_NUL, TEXT_ID_LENGTH_MAX, Misshapen, Score, misshapen
 
 NUL = b"\\u0000"
-_HAS_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # not the text of a backslash and "u0000"
-UNFIT_TEXT = Misshapen("unfit_text", "", "text may hold neither the NUL character nor half of a surrogate pair")
+UNFIT_TEXT = Misshapen("unfit_text", None, "text may hold neither the NUL character nor half of a surrogate pair")
 
 MakeIds = Callable[[int], list[str]]
 
@@ -136,14 +135,14 @@ def _item(index: int, item: Raw, now: datetime) -> Score | Refused:
     except _NOT_JSON as error:
         wrong = explain(str(error))
         return _refused(index, wrong, _id_of(item))
-    if _HAS_NUL.search(bytes(memoryview(item))):
-        return _refused(index, UNFIT_TEXT, None)
+    if ESCAPED_NUL.search(bytes(memoryview(item))):
+        return _refused(index, UNFIT_TEXT, _id_of(item))
     wrong_shape = misshapen(score, now)
     return score if wrong_shape is None else _refused(index, wrong_shape, score.id)
 
 
 def _refused(index: int, wrong: Misshapen, score_id: str | None) -> Refused:
-    pointer = f"/scores/{index}" + (f"/{wrong.field}" if wrong.field else "")
+    pointer = f"/scores/{index}" + ("" if wrong.field is None else f"/{wrong.field}")
     return Refused(index=index, code=wrong.code, pointer=pointer, detail=wrong.detail, id=score_id)
 
 
@@ -153,7 +152,7 @@ def _id_of(item: Raw) -> str | None:
         found = msgspec.json.decode(item, type=_AnyId).id
     except _NOT_JSON:
         return None
-    return found if isinstance(found, str) and len(found) <= 200 else None
+    return found if isinstance(found, str) and len(found) <= TEXT_ID_LENGTH_MAX and "\x00" not in found else None
 
 
 class _AnyId(Struct):
@@ -161,11 +160,13 @@ class _AnyId(Struct):
 
 
 # The decoder's own words, made into our codes. The release is pinned and a test goes through every line.
+_FIELD_EXPLANATIONS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"Object missing required field `(.*)`", re.DOTALL), "missing_field"),
+    (re.compile(r"Object contains unknown field `(.*)`", re.DOTALL), "unknown_field"),
+)
 _EXPLANATIONS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), code)
     for pattern, code in (
-        (r"Object missing required field `(?P<field>[^`]*)`", "missing_field"),
-        (r"Object contains unknown field `(?P<field>[^`]*)`", "unknown_field"),
         (r"Expected `bool \| float \| str`, got `null`", "null_value"),
         (r"Expected `object`, got", "not_an_object"),
         (r"Invalid RFC3339|with a timezone component", "invalid_timestamp"),
@@ -182,18 +183,19 @@ _PLACE = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
 
 def explain(message: str) -> Misshapen:
     """Our code, the field and a sentence for what the decoder said of one item."""
+    for pattern, code in _FIELD_EXPLANATIONS:
+        named = pattern.fullmatch(message)  # the whole: a sender can put anything into a field's name
+        if named:
+            return Misshapen(code, _escaped(named[1]), message)
     place = _PLACE.search(message)
     said = message[: place.start()] if place else message
-    path = place["path"] if place else ""
+    field = "/".join(_escaped(part) for part in place["path"].split(".") if part) if place else None
     for pattern, code in _EXPLANATIONS:
-        found = pattern.search(said)
-        if found:
-            named = found.groupdict().get("field")
-            return Misshapen(code, _pointer(path, named), said)
-    return Misshapen("malformed", _pointer(path, None), said)
+        if pattern.search(said):
+            return Misshapen(code, field, said)
+    return Misshapen("malformed", field, said)
 
 
-def _pointer(path: str, field: str | None) -> str:
-    """A JSON pointer below the item, from the decoder's `a.b` and the field it names; escaped as RFC 6901 says."""
-    parts = [part for part in path.split(".") if part] + ([field] if field is not None else [])
-    return "/".join(part.replace("~", "~0").replace("/", "~1") for part in parts)
+def _escaped(part: str) -> str:
+    """One part of a JSON pointer (RFC 6901)."""
+    return part.replace("~", "~0").replace("/", "~1")

@@ -6,8 +6,9 @@ under load each carries as many entries as have come meanwhile: the slower Redis
 
 import asyncio
 
+import structlog
 from redis.asyncio import Redis
-from redis.exceptions import OutOfMemoryError, RedisError
+from redis.exceptions import OutOfMemoryError
 
 from services.ingest.metrics import IngestMetrics
 from shared.errors import QueueFull, QueueUnavailable
@@ -15,6 +16,9 @@ from shared.queue import FIELD, key_of
 
 GROUP_ENTRIES_MAX = 1000
 GROUP_BYTES_MAX = 16 << 20
+WAITING_BYTES_MAX = 128 << 20
+
+log = structlog.get_logger()
 
 _Waiting = tuple[int, bytes, "asyncio.Future[str]"]
 
@@ -24,6 +28,7 @@ class GroupCommit:
         self._redis = redis
         self._metrics = metrics
         self._waiting: list[_Waiting] = []
+        self._waiting_bytes = 0
         self._wake = asyncio.Event()
 
     async def add(self, stream: int, data: bytes) -> str:
@@ -32,6 +37,9 @@ class GroupCommit:
         Then its sender must not be told that it is in. After a broken connection it can be in all the same; sending it
         again is harmless when its ids are the sender's.
         """
+        if self._waiting_bytes >= WAITING_BYTES_MAX:
+            raise QueueUnavailable("The queue does not answer, and too much waits for it already.")
+        self._waiting_bytes += len(data)
         done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._waiting.append((stream, data, done))
         self._wake.set()
@@ -52,6 +60,7 @@ class GroupCommit:
             size += len(self._waiting[taken][1])
             taken += 1
         group, self._waiting = self._waiting[:taken], self._waiting[taken:]
+        self._waiting_bytes -= size
         return group
 
     async def _write(self, group: list[_Waiting]) -> None:
@@ -61,7 +70,10 @@ class GroupCommit:
             pipeline.execute_command("XADD", key_of(stream), "*", FIELD, data)
         try:
             answers = await pipeline.execute(raise_on_error=False)
-        except (RedisError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
+            log.warning("enqueue_failed", reason=type(error).__name__, entries=len(group), waiting=len(self._waiting))
+            # Who waits behind would only wait for the same: all are told now.
+            group, self._waiting, self._waiting_bytes = group + self._waiting, [], 0
             answers = [error] * len(group)
         for (_, _, done), answer in zip(group, answers, strict=True):
             if not done.done():  # its client may have gone

@@ -7,9 +7,9 @@ import sys
 import structlog
 import uvloop
 
-from services.worker.app import open_worker
+from services.worker.app import open_worker, wait_for_parts
 from services.worker.settings import Settings
-from shared.http.server import serve, stop_on_signals
+from shared.http.server import serve, stop_on_signals, unless_stopped
 from shared.logs import configure_logs
 from shared.settings import SettingsError, read_settings
 
@@ -18,6 +18,8 @@ ROLES = {"persist", "jobs"}
 
 async def run(settings: Settings) -> None:
     stop = stop_on_signals()
+    if not await unless_stopped(wait_for_parts(settings), stop):
+        return
     async with open_worker(settings, stop) as worker:
         structlog.get_logger().info("worker_started", roles=settings.worker_roles, port=settings.worker_port)
         page_stop = asyncio.Event()

@@ -23,6 +23,7 @@ from shared.postgres import Pool, open_pool, wait_for_postgres
 from shared.queue import ensure_groups
 from shared.redis_client import open_redis, wait_for_redis
 from shared.schema.runner import wait_for_schema
+from shared.tasks import end_tasks
 from shared.version import VERSION
 
 log = structlog.get_logger()
@@ -30,13 +31,21 @@ log = structlog.get_logger()
 JOB_CONNECTIONS = 3
 
 
-@asynccontextmanager
-async def open_worker(settings: Settings, stop: asyncio.Event) -> AsyncIterator["WorkerProcess"]:
-    """Waits for Redis, Postgres and the schema; services start in any order."""
+async def wait_for_parts(settings: Settings) -> None:
+    """Return once Redis, Postgres and the schema are there; services start in any order."""
     redis = open_redis(settings.redis_url)
-    await wait_for_redis(redis)
+    try:
+        await wait_for_redis(redis)
+    finally:
+        await redis.aclose()
     await wait_for_postgres(settings.database_url)
     await wait_for_schema(settings.database_url)
+
+
+@asynccontextmanager
+async def open_worker(settings: Settings, stop: asyncio.Event) -> AsyncIterator["WorkerProcess"]:
+    """What the parts need is there: see `wait_for_parts`."""
+    redis = open_redis(settings.redis_url)
     await ensure_groups(redis, settings.queue_shards)
     pool = await open_pool(
         settings.database_url,
@@ -59,6 +68,8 @@ class WorkerProcess:
         self._redis = redis
         self._stop = stop
         self._metrics = WorkerMetrics(Register())
+        checks = {"queue": self._queue_trouble, "store": self._store_trouble}
+        self._page = Starlette(routes=health_routes(VERSION, checks, self._metrics.register))
 
     async def run(self) -> None:
         """Do the work of every role until `stop` is set, then drain."""
@@ -68,6 +79,7 @@ class WorkerProcess:
         stopping = asyncio.create_task(self._stop.wait())
         done, _ = await asyncio.wait({*working, stopping}, return_when=asyncio.FIRST_COMPLETED)
         self._stop.set()
+        self._page.state.is_stopping = True
         for task in done:
             task.result()  # a role that ended by itself has failed: the process ends with its error
         await self._drain(working)
@@ -76,8 +88,7 @@ class WorkerProcess:
         _, unfinished = await asyncio.wait(working, timeout=self._settings.drain_seconds)
         for task in unfinished:
             log.warning("drain_cut_short", role=task.get_name())
-            task.cancel()
-        await asyncio.gather(*unfinished, return_exceptions=True)
+        await end_tasks(unfinished)
 
     async def _persist(self) -> None:
         handler = Handler(
@@ -93,8 +104,7 @@ class WorkerProcess:
 
     def page(self) -> Starlette:
         """Health and metrics over HTTP."""
-        checks = {"queue": self._queue_trouble, "store": self._store_trouble}
-        return Starlette(routes=health_routes(VERSION, checks, self._metrics.register))
+        return self._page
 
     async def _queue_trouble(self) -> str | None:
         try:

@@ -55,7 +55,7 @@ def in_portions(batches: Iterable[Batch], scores_max: int) -> list[list[Batch]]:
     portions: list[list[Batch]] = []
     room = 0
     for batch in batches:
-        if len(batch.scores) > room:
+        if not portions or len(batch.scores) > room:
             portions.append([])
             room = scores_max
         portions[-1].append(batch)

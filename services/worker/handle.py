@@ -50,6 +50,7 @@ class Handler:
         self._stop = stop
         self._scores_max = scores_max
         self._cache = ConfigCache(metrics)
+        self._transactions = 0  # how many succeeded
 
     async def handle(self, entries: Sequence[Entry]) -> int:
         """All of `entries` is persisted (or buried) and acknowledged when this returns. How many scores there were."""
@@ -64,12 +65,16 @@ class Handler:
         return sum(len(batch.scores) for batch in batches)
 
     async def _persist(self, batches: list[Batch]) -> None:
-        """A portion that fails again and again, for a reason that does not pass, is taken apart; a batch that still
-        does so alone is buried, so that it can't hold up the others for ever."""
-        started = time.perf_counter()
+        """A portion that fails again and again, for a reason that does not pass, is taken apart. A batch that does so
+        alone while others are persisted is buried, so that it can't hold them up for ever."""
+        started, others = time.perf_counter(), self._transactions
+
+        def is_hopeless(failures: int) -> bool:
+            return failures >= LASTING_FAILURES_MAX and (len(batches) > 1 or self._transactions > others)
+
         try:
             persisted = await self._until_done(
-                "persist", lambda: persist(self._pool, self._cache, batches), lasting_max=LASTING_FAILURES_MAX
+                "persist", lambda: persist(self._pool, self._cache, batches), is_hopeless
             )
         except LastingFailure as failure:
             if len(batches) == 1:
@@ -78,6 +83,7 @@ class Handler:
                 for batch in batches:
                     await self._persist([batch])
             return
+        self._transactions += 1
         self._tell(batches, persisted, time.perf_counter() - started)
 
     async def _acknowledge(self, batches: list[Batch]) -> None:
@@ -90,16 +96,18 @@ class Handler:
         self._metrics.dead_letters.inc()
         log.error("entry_buried", batch_id=entry.batch_id, reason=unreadable.reason, bytes=len(entry.data))
 
-    async def _until_done(self, step: str, work: Callable[[], Awaitable[T]], lasting_max: int | None = None) -> T:
+    async def _until_done(
+        self, step: str, work: Callable[[], Awaitable[T]], is_hopeless: Callable[[int], bool] = lambda _failures: False
+    ) -> T:
         """Try `work` until it succeeds. Raises `Stopped` when a stop comes while it has to wait, and `LastingFailure`
-        after `lasting_max` failures that do not look as if they would pass."""
+        when `is_hopeless` says so of the number of failures that do not look as if they would pass."""
         lasting = 0
         for wait in waits():
             try:
                 return await work()
             except Exception as error:
                 lasting += not self._tell_trouble(step, error)
-                if lasting_max is not None and lasting >= lasting_max:
+                if is_hopeless(lasting):
                     raise LastingFailure(type(error).__name__) from error
             if await self._stopped_within(wait):
                 raise Stopped

@@ -22,7 +22,9 @@ class WorkerMetrics:
             "assay_worker_visible_seconds", "From received to readable.", buckets=LATENCY_BUCKETS_SECONDS
         )
         self.retries = register.counter("assay_worker_retries_total", "Transactions tried again.", "reason")
-        self.dead_letters = register.counter("assay_worker_dead_letters_total", "Entries that can't be read.")
+        self.dead_letters = register.counter(
+            "assay_worker_dead_letters_total", "Entries that can't be read, or not be persisted for a lasting reason."
+        )
         self.claimed = register.counter("assay_worker_claimed_total", "Entries taken over from other workers.")
         self.config_cache = register.counter("assay_worker_config_cache_total", "Look-ups of rules.", "result")
         self.queue_entries = register.gauge("assay_worker_queue_entries", "Batches in the queue.", "stream")

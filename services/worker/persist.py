@@ -102,8 +102,8 @@ async def decide_and_write(
             return settled, rejections
         # What Postgres refuses is as if it had never been a candidate: an earlier score of its id has its turn.
         rejections += [Rejection(one.batch, one.at, _storage_error(error)) for one, error in refused]
-        gone = {(one.batch.batch_id, one.at) for one, _ in refused}
-        candidates = [one for one in candidates if (one.batch.batch_id, one.at) not in gone]
+        gone = {id(one) for one, _ in refused}
+        candidates = [one for one in candidates if id(one) not in gone]
         written.update({one.key for one in unwritten} - {one.key for one, _ in refused})
 
 

@@ -1,5 +1,6 @@
 """`/healthz` (the process is alive), `/readyz` (it can do its job, and which part can't) and `/metrics`."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 from msgspec import Struct
@@ -9,6 +10,8 @@ from starlette.routing import Route
 
 from shared.http.responses import json_response
 from shared.metrics import Register
+
+CHECK_SECONDS_MAX = 0.8
 
 Check = Callable[[], Awaitable[str | None]]
 """Answers None when its part is well, else what is wrong, in a few words."""
@@ -30,11 +33,11 @@ def health_routes(
         return PlainTextResponse("ok")
 
     async def readyz(request: Request) -> Response:
-        troubles = {part: await check() for part, check in needed.items()}
+        troubles = {part: await _in_time(check) for part, check in needed.items()}
         if getattr(request.app.state, "is_stopping", False):
             troubles["process"] = "stopping"
         ready = not any(troubles.values())
-        troubles |= {part: await check() for part, check in (told or {}).items()}
+        troubles |= {part: await _in_time(check) for part, check in (told or {}).items()}
         readiness = Readiness(ready, version, {part: trouble or "ok" for part, trouble in troubles.items()})
         return json_response(readiness, 200 if ready else 503)
 
@@ -46,6 +49,14 @@ def health_routes(
         Route("/readyz", _named("/readyz", readyz)),
         Route("/metrics", _named("/metrics", metrics)),
     ]
+
+
+async def _in_time(check: Check) -> str | None:
+    """A probe waits a second or so: a part that takes longer to answer is not well."""
+    try:
+        return await asyncio.wait_for(check(), CHECK_SECONDS_MAX)
+    except TimeoutError:
+        return "no answer in time"
 
 
 def _named(path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:

@@ -88,7 +88,8 @@ async def _by_starlette(request: Request, error: Exception) -> Response:
     return problem_response(request, error.status_code, code, error.detail, headers=headers)
 
 
-async def _unexpected(request: Request, error: Exception) -> Response:
+def failure_response(request: Request, error: Exception) -> Response:
+    """For an error that nobody expected: opaque to the caller, whole in the log."""
     log.error("request_failed", path=request.url.path, exc_info=error)
     return problem_response(
         request, 500, "internal_error", "Something went wrong on our side. The log has the details."
@@ -98,5 +99,4 @@ async def _unexpected(request: Request, error: Exception) -> Response:
 HANDLERS: dict[int | type[Exception], ExceptionHandler] = {
     errors.AssayError: _known,
     HTTPException: _by_starlette,
-    Exception: _unexpected,
 }

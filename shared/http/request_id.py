@@ -6,16 +6,21 @@ it is short and plain, so that a request can be followed from the sender's log i
 
 import re
 import time
+from collections.abc import Callable
 from typing import Any
 
 import structlog
 from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.ids import uuid7
 from shared.metrics import HttpMetrics
 
 log = structlog.get_logger()
+
+FailureResponse = Callable[[Request, Exception], Response]
 
 _PLAIN = re.compile(rb"[A-Za-z0-9._-]{1,100}")
 _STATE_KEY = "assay.request_id"
@@ -27,9 +32,10 @@ def request_id_of(scope: Scope) -> str:
 
 
 class RequestIds:
-    def __init__(self, app: ASGIApp, metrics: HttpMetrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: HttpMetrics, failure_response: FailureResponse) -> None:
         self._app = app
         self._metrics = metrics
+        self._failure_response = failure_response
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -49,6 +55,8 @@ class RequestIds:
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 await self._app(scope, receive, send_with_id)
+            except Exception as error:  # noqa: BLE001 - the outermost layer answers whatever nobody expected
+                await self._failure_response(Request(scope), error)(scope, receive, send_with_id)
             finally:
                 self._tell(scope, status, time.perf_counter() - started)
 

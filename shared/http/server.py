@@ -2,9 +2,13 @@
 
 import asyncio
 import signal
+from collections.abc import Coroutine
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
+
+from shared.tasks import end_tasks
 
 
 class _Server(uvicorn.Server):
@@ -26,6 +30,18 @@ def stop_on_signals() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     return stop
+
+
+async def unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:
+    """Do `work` to its end, or up to the stop. Returns whether it was done: what waits at the start can be stopped."""
+    working = asyncio.create_task(work)
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    done = working.done()
+    await end_tasks([working, stopping])
+    if done:
+        working.result()
+    return done
 
 
 async def serve(

@@ -232,7 +232,8 @@ CREATE TABLE jobs (
     kind        text COLLATE "C" NOT NULL CHECK (kind IN ('delete_scores', 'replay_rejected', 'delete_rejected')),
     state       text COLLATE "C" NOT NULL DEFAULT 'queued' CHECK (state IN ('queued', 'running', 'done', 'failed')),
     arguments   jsonb NOT NULL,
-    total       bigint NOT NULL,
+    -- How many scores it is about, or NULL where counting them would have taken too long.
+    total       bigint,
     counts      jsonb NOT NULL DEFAULT '{}',
     detail      text,
     created_at  timestamptz NOT NULL DEFAULT now(),

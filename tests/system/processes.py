@@ -84,6 +84,14 @@ class Service:
             time.sleep(0.05)  # waiting for a process outside of ours
         raise TimeoutError(f"{self.name} is not ready: {self.log.read_text()[-2000:]}")
 
+    def logged(self) -> list[dict[str, Any]]:
+        """Its log so far; a line that is not JSON, as of a crash, is an event of its own at the level of an error."""
+        return [_event(line) for line in self.log.read_text(errors="replace").splitlines() if line]
+
+    def has_logged(self, event: str, **fields: object) -> bool:
+        wanted = {"event": event, **fields}
+        return any(wanted.items() <= {name: str(value) for name, value in one.items()}.items() for one in self.logged())
+
     def send_signal(self, number: signal.Signals) -> None:
         assert self._process is not None
         self._process.send_signal(number)
@@ -124,6 +132,14 @@ class Service:
             self._process.kill()
             self._process.wait(STOP_SECONDS)
         self.log.unlink(missing_ok=True)
+
+
+def _event(line: str) -> dict[str, Any]:
+    try:
+        event: dict[str, Any] = json.loads(line)
+    except ValueError:
+        return {"event": line, "level": "error"}
+    return event
 
 
 def first_start(database_url: str, redis_url: str) -> dict[str, Any]:

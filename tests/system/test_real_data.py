@@ -163,7 +163,7 @@ def test_paging_through_all_scores_yields_each_once_and_in_order(loaded: Loaded,
     positions: list[tuple[datetime, str]] = []
     cursor = None
     while cursor is not None or not positions:
-        params = {"limit": 1000, "order": order} | ({"cursor": cursor} if cursor else {})
+        params: dict[str, str | int] = {"limit": 1000, "order": order} | ({"cursor": cursor} if cursor else {})
         page = loaded.api.get("/v1/scores", params=params).json()
         positions += [(datetime.fromisoformat(item["scored_at"]), item["id"]) for item in page["items"]]
         cursor = page["next_cursor"]

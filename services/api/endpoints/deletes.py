@@ -12,7 +12,7 @@ from services.api.context import Context, context_of
 from services.api.job_start import start_job
 from services.api.queries.scores import count_scores
 from shared.deletion import delete_scores, lock_scores_alone
-from shared.errors import BrokenRule, NotFound, StoreUnavailable
+from shared.errors import BrokenRule, NotFound, QueryTooWide, StoreUnavailable
 from shared.filters import ScoreFilters
 from shared.http.endpoint import Endpoint
 from shared.http.responses import json_response
@@ -31,9 +31,9 @@ class DeleteRequest(Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class DryRun(Struct, kw_only=True):
-    """How many scores the job would be about."""
+    """How many scores the job would be about; null where counting them takes too long."""
 
-    count: int
+    count: int | None
     dry_run: bool = True
 
 
@@ -58,13 +58,22 @@ async def delete_many(request: Request, grant: Grant) -> Response:
         raise BrokenRule("The filter means every score: narrow it.", code="filter_too_wide", pointer="/filter")
     version = await _version_of_now(context, grant)
     ids = tuple(wanted.ids or ())
-    async with context.reading() as connection:
-        count = await count_scores(connection, grant.project_id, wanted.filter or ScoreFilters(), ids, version)
+    count = await _count(context, grant, wanted, version)
     if wanted.dry_run:
         return json_response(DryRun(count=count))
     arguments = DeleteScores(ids=ids, filters=wanted.filter, version=version)
     job = await start_job(context, grant.project_id, JobKind.DELETE_SCORES, arguments, count)
     return json_response(job, 202, {"Location": f"/v1/jobs/{job.id}"})
+
+
+async def _count(context: Context, grant: Grant, wanted: DeleteRequest, version: int) -> int | None:
+    """None where counting takes too long: what is too wide to count can still be deleted."""
+    filters, ids = wanted.filter or ScoreFilters(), wanted.ids or ()
+    try:
+        async with context.reading() as connection:
+            return await count_scores(connection, grant.project_id, filters, ids, version)
+    except QueryTooWide:
+        return None
 
 
 async def _version_of_now(context: Context, grant: Grant) -> int:

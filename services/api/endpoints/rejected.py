@@ -22,6 +22,7 @@ from services.api.queries.rejected import (
     count_rejected,
     get_rejected,
     list_rejected,
+    total_rejected,
 )
 from shared.clock import utc_now
 from shared.errors import BrokenRule, NotFound
@@ -142,7 +143,9 @@ async def _edited(request: Request) -> str | None:
         raise BrokenRule(f"{error}.", code="invalid_body", pointer="/score") from error
     wrong = misshapen(score, utc_now())
     if wrong is not None:
-        raise BrokenRule(f"{wrong.detail}.", code=wrong.code, pointer=f"/score/{wrong.field}".rstrip("/"))
+        raise BrokenRule(
+            f"{wrong.detail}.", code=wrong.code, pointer="/score" + (f"/{wrong.field}" if wrong.field else "")
+        )
     return text.decode()
 
 
@@ -166,8 +169,7 @@ async def delete_one(request: Request, grant: Grant) -> Response:
 async def _start(request: Request, grant: Grant, kind: JobKind) -> Response:
     wanted, context = await read_body(request, RejectedSelection), context_of(request)
     async with context.reading() as connection:
-        found = await count_rejected(connection, grant.project_id, wanted.filter, COUNTS_MAX)
-    total = sum(one.count for one in found)
+        total = await total_rejected(connection, grant.project_id, wanted.filter)
     if wanted.dry_run:
         return json_response(RejectedDryRun(count=total))
     arguments = RejectedJob(filters=wanted.filter, before=utc_now())

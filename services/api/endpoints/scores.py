@@ -195,7 +195,7 @@ ENDPOINTS = (
         summary="The scores of a span",
         query=(_LIMIT,),
         answers={200: TraceScores},
-        problems=(400, 401, 403, 503),
+        problems=(400, 401, 403, 404, 503),
     ),
     Endpoint(
         method="GET",
@@ -206,7 +206,7 @@ ENDPOINTS = (
         summary="The scores of a trace and of its spans",
         query=(_LIMIT,),
         answers={200: TraceScores},
-        problems=(400, 401, 403, 503),
+        problems=(400, 401, 403, 404, 503),
     ),
     Endpoint(
         method="POST",

@@ -140,9 +140,8 @@ def _equal_edges(found: Extent, bins: int) -> tuple[float, ...]:
     if found.min is None or found.max is None:
         return ()
     low, high = found.min, found.max
-    # Halved first, because the distance of two doubles can be more than a double holds.
-    step = (high / 2 - low / 2) / bins * 2
-    edges = [low, *(low + step * n for n in range(1, bins)), high]
+    # Weighted, because the distance of two doubles can be more than a double holds.
+    edges = [low, *(low * (1 - n / bins) + high * (n / bins) for n in range(1, bins)), high]
     return tuple(edge for n, edge in enumerate(edges) if n == 0 or edge > edges[n - 1]) or (low,)
 
 
@@ -164,6 +163,10 @@ async def trends(request: Request, grant: Grant) -> Response:
         raise Malformed("days and from exclude each other.", code="invalid_parameter", pointer="days")
     end = filters.end or utc_now()
     start = filters.start or days_before(end - timedelta(microseconds=1), days or DAYS_DEFAULT, tz)
+    if start >= end:
+        raise Malformed(
+            "from must be before to, which is now if it is left out.", code="invalid_parameter", pointer="from"
+        )
     bounds = _bounds(start, end, step, tz)
     filters = msgspec.structs.replace(filters, start=start, end=end)
     context = context_of(request)

@@ -127,3 +127,13 @@ async def count_rejected(
         *arguments.values,
     )
     return [RejectedCount(**row) for row in rows]
+
+
+async def total_rejected(connection: Connection, project_id: UUID, filters: RejectedFilters) -> int:
+    arguments = Arguments()
+    conditions = rejected_conditions(filters, project_id, arguments)
+    total: int = await connection.fetchval(
+        f"SELECT count(*) FROM rejected_scores WHERE {' AND '.join(conditions)}",  # noqa: S608 - values are arguments
+        *arguments.values,
+    )
+    return total

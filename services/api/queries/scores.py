@@ -108,12 +108,14 @@ async def get_score(connection: Connection, project_id: UUID, score_id: str) -> 
 
 
 async def get_rejection(connection: Connection, project_id: UUID, score_id: str) -> RejectedAs | None:
-    """Why the latest score of that id was rejected, or None."""
+    """Why the latest score of that id was rejected, or None; None too when the id was deleted after that."""
     row = await connection.fetchrow(
         """
         SELECT code, detail
         FROM rejected_scores
-        WHERE project_id = $1 AND score_id = $2
+        WHERE project_id = $1 AND score_id = $2 AND rejected_at > coalesce(
+            (SELECT deleted_at FROM score_tombstones WHERE project_id = $1 AND id = $2), '-infinity'
+        )
         ORDER BY rejected_at DESC
         LIMIT 1
         """,

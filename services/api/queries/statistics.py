@@ -54,13 +54,36 @@ async def cells(
 ) -> list[Cell]:
     """The cells of the window of `filters`, split at `bounds` if there are any. Raises `BrokenRule` for too many."""
     if filters.beyond_rollups() or any(dimension not in ("source", "environment") for dimension in group_by):
-        try:
-            rows = await _fetch(connection, *rows_statement(project_id, filters, group_by, bounds))
-        except asyncpg.NumericValueOutOfRangeError:
-            rows = await _fetch(connection, *rows_statement(project_id, filters, group_by, bounds, exact=True))
+        rows = await _rows_as_exact_as_needed(connection, project_id, filters, group_by, bounds)
     else:
         rows = await _fetch(connection, *rollup_statement(project_id, filters, group_by, bounds))
     return [_cell(row, len(group_by)) for row in rows]
+
+
+async def _rows_as_exact_as_needed(
+    connection: Connection,
+    project_id: UUID,
+    filters: ScoreFilters,
+    group_by: Sequence[str],
+    bounds: Sequence[datetime],
+) -> list[Record]:
+    """In doubles, which is several times cheaper, unless doubles overflow or lose more than the last digits."""
+    try:
+        rows = await _fetch(connection, *rows_statement(project_id, filters, group_by, bounds))
+    except asyncpg.NumericValueOutOfRangeError:
+        rows = None
+    if rows is None or any(map(_is_imprecise, rows)):
+        return await _fetch(connection, *rows_statement(project_id, filters, group_by, bounds, exact=True))
+    return rows
+
+
+def _is_imprecise(row: Record) -> bool:
+    """Whether a mean near zero of large values, or a small spread of large or tiny ones, has cost digits."""
+    if row["variance"] is None or row["min"] == row["max"]:
+        return False
+    average, variance = abs(row["avg"]), row["variance"]
+    greatest = max(abs(row["min"]), abs(row["max"]))
+    return average < greatest * 1e-3 or variance < average * average * 1e-8 or variance < 1e-280
 
 
 async def _fetch(connection: Connection, statement: str, arguments: list[Any]) -> list[Record]:
@@ -144,8 +167,9 @@ def _row_part(filters: ScoreFilters, project_id: UUID, span: Span, arguments: Ar
     conditions = score_conditions(filters, project_id, arguments) + span_conditions("scored_at", span, arguments)
     return f"""
         SELECT
-            scored_at, name, data_type, source, environment, coalesce(categorical_value, boolean_value::text, ''),
-            1, {_EXACT}, {_EXACT} * {_EXACT}, numeric_value, numeric_value
+            scored_at AS at, name, data_type, source, environment,
+            coalesce(categorical_value, boolean_value::text, '') AS label, 1 AS count, {_EXACT} AS sum,
+            {_EXACT} * {_EXACT} AS sum_squares, numeric_value AS min, numeric_value AS max
         FROM scores
         WHERE {" AND ".join(conditions)}
         """  # noqa: S608 - values are arguments
@@ -216,22 +240,32 @@ async def percentiles(
     connection: Connection, project_id: UUID, filters: ScoreFilters, group_by: Sequence[str]
 ) -> dict[tuple[str, Group], Percentiles]:
     """Per (name, group) of the numeric scores; always from rows, because no rollup can merge them exactly."""
-    statement, arguments = percentiles_statement(project_id, filters, group_by)
-    rows = await _fetch(connection, statement, arguments)
+    scale = 1.0
+    rows = await _fetch(connection, *percentiles_statement(project_id, filters, group_by))
+    if any(not math.isfinite(number) for row in rows for number in row["percentiles"]):
+        # The distance of two doubles can be more than a double holds; of two halves it can't.
+        scale = 2.0
+        rows = await _fetch(connection, *percentiles_statement(project_id, filters, group_by, scale))
     return {
-        (row["name"], tuple(row[f"g{n}"] for n in range(len(group_by)))): Percentiles(*map(finite, row["percentiles"]))
+        (row["name"], tuple(row[f"g{n}"] for n in range(len(group_by)))): Percentiles(
+            *(finite(number * scale) for number in row["percentiles"])
+        )
         for row in rows
     }
 
 
-def percentiles_statement(project_id: UUID, filters: ScoreFilters, group_by: Sequence[str]) -> tuple[str, list[Any]]:
+def percentiles_statement(
+    project_id: UUID, filters: ScoreFilters, group_by: Sequence[str], scale: float = 1.0
+) -> tuple[str, list[Any]]:
+    """Of the values divided by `scale`."""
+    numbers = "numeric_value" if scale == 1.0 else f"numeric_value / {scale:g}"
     arguments = Arguments()
     conditions = score_conditions(filters, project_id, arguments)
     conditions += span_conditions("scored_at", filters.span, arguments)
     statement = f"""
         SELECT
             name, {_groups(group_by, arguments)}
-            percentile_cont({arguments.add(list(PERCENTILES))}::float8[]) WITHIN GROUP (ORDER BY numeric_value)
+            percentile_cont({arguments.add(list(PERCENTILES))}::float8[]) WITHIN GROUP (ORDER BY {numbers})
                 AS percentiles
         FROM scores
         WHERE {" AND ".join(conditions)} AND numeric_value IS NOT NULL

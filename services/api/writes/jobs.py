@@ -12,7 +12,7 @@ from shared.postgres import Connection
 _COLUMNS = "id, kind, state, total, counts, detail, created_at, updated_at, finished_at"
 
 
-async def make_job(connection: Connection, project_id: UUID, kind: JobKind, arguments: Any, total: int) -> Job:
+async def make_job(connection: Connection, project_id: UUID, kind: JobKind, arguments: Any, total: int | None) -> Job:
     row = await connection.fetchrow(
         f"""
         INSERT INTO jobs (project_id, kind, arguments, total) VALUES ($1, $2, $3, $4)

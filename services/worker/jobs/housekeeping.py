@@ -8,7 +8,7 @@ from uuid import UUID
 from redis.asyncio import Redis
 
 from shared.deletion import lock_scores_alone
-from shared.postgres import Connection, Pool, affected
+from shared.postgres import Pool, affected
 from shared.queue import oldest_version
 
 CHUNK_ROWS = 1000
@@ -75,13 +75,23 @@ async def forget_tombstones(pool: Pool, redis: Redis, shards: int) -> int:
 
 async def forget_receipts(pool: Pool) -> int:
     """Forget receipts and ended jobs that nobody will ask for any more; how many."""
-    async with pool.acquire() as connection:
-        receipts = await _forget(
-            connection, "DELETE FROM batches WHERE done_at < now() - $1::interval", RECEIPT_AGE_MAX
+    receipts = await _forget(pool, "batches", "done_at", RECEIPT_AGE_MAX)
+    return receipts + await _forget(pool, "jobs", "finished_at", JOB_AGE_MAX)
+
+
+async def _forget(pool: Pool, table: str, column: str, age: timedelta) -> int:
+    forgotten, chunk = 0, CHUNK_ROWS
+    while chunk == CHUNK_ROWS:
+        tag = await pool.execute(
+            f"""
+            DELETE FROM {table} WHERE ctid = ANY (
+                ARRAY(SELECT ctid FROM {table} WHERE {column} < now() - $1::interval LIMIT $2)
+            )
+            """,  # noqa: S608 - names of our own
+            age,
+            CHUNK_ROWS,
         )
-        jobs = await _forget(connection, "DELETE FROM jobs WHERE finished_at < now() - $1::interval", JOB_AGE_MAX)
-    return receipts + jobs
-
-
-async def _forget(connection: Connection, statement: str, age: timedelta) -> int:
-    return affected(await connection.execute(statement, age))
+        chunk = affected(tag)
+        forgotten += chunk
+        await asyncio.sleep(PAUSE_SECONDS)
+    return forgotten

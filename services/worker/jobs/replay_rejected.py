@@ -78,7 +78,7 @@ async def _reject_again(connection: Connection, rejections: Sequence[Rejection])
     await connection.executemany(
         """
         UPDATE rejected_scores
-        SET code = $4, pointer = $5, detail = $6, config_id = $7, config_version = $8, original = $9,
+        SET code = $4, pointer = $5, detail = $6, config_id = $7, config_version = $8, original = $9, name = $10,
             rejected_at = clock_timestamp()
         WHERE project_id = $1 AND batch_id = $2 AND index = $3
         """,
@@ -86,7 +86,7 @@ async def _reject_again(connection: Connection, rejections: Sequence[Rejection])
             (
                 one.batch.project_id, one.batch.batch_id, one.batch.envelope.index_in_request(one.at),
                 one.verdict.code, one.verdict.pointer, one.verdict.detail, one.verdict.config_id,
-                one.verdict.config_version, one.batch.original(one.at),
+                one.verdict.config_version, one.batch.original(one.at), one.batch.scores[one.at].name,
             )
             for one in rejections
         ],

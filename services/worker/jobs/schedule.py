@@ -35,6 +35,7 @@ from shared.clock import utc_now
 from shared.job_queue import ask_to_run, open_arq
 from shared.jobs import QUEUE_NAME, RUN_JOB, JobKind
 from shared.postgres import Pool
+from shared.tasks import end_tasks
 
 log = structlog.get_logger()
 
@@ -68,9 +69,7 @@ async def _close(worker: Worker, running: asyncio.Task[None]) -> None:
     worker.allow_pick_jobs = False
     if worker.tasks:
         await asyncio.wait(worker.tasks.values(), timeout=COMPLETION_WAIT_SECONDS)
-    for task in (running, *worker.tasks.values()):
-        task.cancel()
-    await asyncio.gather(running, *worker.tasks.values(), return_exceptions=True)
+    await end_tasks([running, *worker.tasks.values()])
     with suppress(RedisError, OSError):
         await worker.pool.aclose(close_connection_pool=True)
 
