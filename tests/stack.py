@@ -77,7 +77,7 @@ class Stack:
             receipt: dict[str, Any] = (await self.read(f"/v1/batches/{batch_id}", project=project)).json()
             return receipt if receipt["status"] == "done" else None
 
-        found = await wait_until(done, what=f"the receipt of {batch_id}")
+        found: dict[str, Any] | None = await wait_until(done, what=f"the receipt of {batch_id}")
         assert found is not None
         return found
 

@@ -161,9 +161,9 @@ def test_the_aggregate_of_every_name_and_system_is_the_true_one(loaded: Loaded, 
 @pytest.mark.parametrize("order", ["desc", "asc"])
 def test_paging_through_all_scores_yields_each_once_and_in_order(loaded: Loaded, order: str) -> None:
     positions: list[tuple[datetime, str]] = []
-    cursor = None
+    cursor: str | None = None
     while cursor is not None or not positions:
-        params: dict[str, str | int] = {"limit": 1000, "order": order} | ({"cursor": cursor} if cursor else {})
+        params: dict[str, str] = {"limit": "1000", "order": order} | ({"cursor": cursor} if cursor else {})
         page = loaded.api.get("/v1/scores", params=params).json()
         positions += [(datetime.fromisoformat(item["scored_at"]), item["id"]) for item in page["items"]]
         cursor = page["next_cursor"]

@@ -168,7 +168,10 @@ async def trends(request: Request, grant: Grant) -> Response:
             "from must be before to, which is now if it is left out.", code="invalid_parameter", pointer="from"
         )
     bounds = _bounds(start, end, step, tz)
-    filters = msgspec.structs.replace(filters, start=start, end=end)
+    try:
+        filters = msgspec.structs.replace(filters, start=start, end=end)
+    except ValueError as error:
+        raise Malformed(f"The window begins too early: {error}.", code="invalid_parameter", pointer="days") from error
     context = context_of(request)
     headers = context.complete_through.headers(grant.project_id)
     async with context.reading() as connection:

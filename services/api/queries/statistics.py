@@ -83,7 +83,7 @@ def _is_imprecise(row: Record) -> bool:
         return False
     average, variance = abs(row["avg"]), row["variance"]
     greatest = max(abs(row["min"]), abs(row["max"]))
-    return average < greatest * 1e-3 or variance < average * average * 1e-8 or variance < 1e-280
+    return bool(average < greatest * 1e-3 or variance < average * average * 1e-8 or variance < 1e-280)
 
 
 async def _fetch(connection: Connection, statement: str, arguments: list[Any]) -> list[Record]:
