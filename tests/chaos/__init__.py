@@ -1,0 +1,1 @@
+"""Break every part at random under load, then account for every score (`python -m tests.chaos --help`)."""
