@@ -1,1 +1,1 @@
-"""Measure Assay: every figure beside its limit from the same run. `python -m bench`; bench/README.md says how to read it."""
+"""Measure Assay, every figure beside its limit from the same run: `python -m bench`. README.md says how to read it."""

@@ -1,0 +1,75 @@
+"""The limit of the whole way: one connection that copies the same rows into the same table and indexes, bare.
+
+The table is made like `scores`, with its defaults, CHECKs and indexes, and without its triggers.
+"""
+
+import itertools
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import asyncpg
+
+TABLE = "bench_bare_copy"
+_COLUMNS = (
+    "project_id", "id", "version", "name", "data_type", "numeric_value", "categorical_value", "boolean_value",
+    "trace_id", "span_id", "session_id", "user_id", "source", "author", "comment", "metadata", "environment",
+    "config_id", "config_version", "violation", "scored_at", "received_at",
+)  # fmt: skip
+
+Record = tuple[Any, ...]
+
+
+async def make_table(connection: asyncpg.Connection) -> None:
+    await connection.execute(f"DROP TABLE IF EXISTS {TABLE}")
+    await connection.execute(f"CREATE TABLE {TABLE} (LIKE scores INCLUDING ALL)")
+
+
+async def stored_records(connection: asyncpg.Connection) -> list[Record]:
+    """The rows of `scores` as the worker hands them to the driver, in the order in which they were stored."""
+    rows = await connection.fetch(f"SELECT {', '.join(_COLUMNS)} FROM scores ORDER BY ctid")
+    return [tuple(row) for row in rows]
+
+
+async def ready_bytes(connection: asyncpg.Connection) -> bytes:
+    """The rows of `scores` in COPY's own binary form: nothing is left for the client to do."""
+    chunks: list[bytes] = []
+
+    async def keep(chunk: bytes) -> None:
+        chunks.append(chunk)
+
+    query = f"SELECT {', '.join(_COLUMNS)} FROM scores ORDER BY ctid"
+    await connection.copy_from_query(query, output=keep, format="binary")
+    return b"".join(chunks)
+
+
+async def copy_seconds(connection: asyncpg.Connection, records: Sequence[Record], batch_size: int) -> float:
+    """The time for all records, one transaction for every `batch_size` of them; the table is emptied before."""
+    await _empty(connection)
+    started = time.perf_counter()
+    for batch in _batches(records, batch_size):
+        await connection.copy_records_to_table(TABLE, records=batch, columns=_COLUMNS)
+    return time.perf_counter() - started
+
+
+async def copy_bytes_seconds(connection: asyncpg.Connection, data: bytes) -> float:
+    await _empty(connection)
+
+    async def source() -> Any:
+        for start in range(0, len(data), 1 << 19):
+            yield data[start : start + (1 << 19)]
+
+    started = time.perf_counter()
+    await connection.copy_to_table(TABLE, source=source(), columns=_COLUMNS, format="binary")
+    return time.perf_counter() - started
+
+
+async def _empty(connection: asyncpg.Connection) -> None:
+    await connection.execute(f"TRUNCATE {TABLE}")
+    await connection.execute("CHECKPOINT")
+
+
+def _batches(records: Sequence[Record], size: int) -> Iterator[list[Record]]:
+    iterator = iter(records)
+    while batch := list(itertools.islice(iterator, size)):
+        yield batch

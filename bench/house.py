@@ -1,0 +1,144 @@
+"""A house of the bench's own: durable Postgres and Redis as in production, on free ports, in a folder of its own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Self
+
+import asyncpg
+import httpx
+import msgspec
+from msgspec import Struct
+from redis.asyncio import Redis
+
+from bench.load import Address
+from deploy.local.ports import LOOPBACK, free_port
+from deploy.local.postgres import EmbeddedPostgres
+from deploy.local.process import Process, Program, wait_until
+from deploy.local.records import Credentials
+from deploy.local.redis import EmbeddedRedis
+
+CHECKOUT = Path(__file__).parents[1]
+STREAMS = "assay:scores:*"
+_READY_SECONDS = 60
+
+
+class Service(Struct, frozen=True):
+    """A running service and where it listens."""
+
+    name: str
+    process: Process
+    port: int
+
+    @property
+    def pid(self) -> int:
+        assert self.process.pid is not None
+        return self.process.pid
+
+    @property
+    def address(self) -> Address:
+        return Address(LOOPBACK, self.port)
+
+    @property
+    def url(self) -> str:
+        return f"http://{LOOPBACK}:{self.port}"
+
+    def metric(self, name: str) -> float:
+        """The sum of a metric's samples of exactly this name."""
+        lines = httpx.get(f"{self.url}/metrics", trust_env=False).text.splitlines()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.partition("{")[0].partition(" ")[0] == name)
+
+
+class House:
+    """Postgres with this release's schema, Redis, one project with a key. Services are started as a part needs them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        self.postgres = self._stack.enter_context(EmbeddedPostgres(self._folder / "postgres"))
+        self.redis = self._stack.enter_context(EmbeddedRedis(self._folder / "redis"))
+        self._run("shared.schema", "migrate")
+        self.credentials = msgspec.json.decode(self._run("services.api.setup"), type=Credentials)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stack.close()
+
+    @property
+    def server_pids(self) -> dict[str, int]:
+        assert self.postgres.process.pid is not None
+        assert self.redis.process.pid is not None
+        return {"postgres": self.postgres.process.pid, "redis": self.redis.process.pid}
+
+    @contextmanager
+    def service(self, name: str, module: str | None = None, arguments: tuple[str, ...] = ()) -> Iterator[Service]:
+        """Run `python -m module` (services.<name> if not given) until the end of the block."""
+        port = free_port()
+        kind = name if name in ("worker", "api") else "ingest"
+        program = Program(
+            name=name,
+            command=[sys.executable, "-m", module or f"services.{name}", *arguments],
+            log=self._folder / f"{name}.log",
+            env={**self._environment(), f"ASSAY_{kind.upper()}_PORT": str(port)},
+            cwd=CHECKOUT,
+        )
+        service = Service(name, Process(program), port)
+        service.process.launch()
+        try:
+            self._wait_until_ready(service)
+            yield service
+        finally:
+            service.process.stop()
+
+    async def empty(self, connection: asyncpg.Connection) -> None:
+        """No score is stored and none is queued; what Postgres still had to write is written."""
+        await connection.execute("TRUNCATE scores, batches, rejected_scores")
+        await connection.execute("CHECKPOINT")
+        await self.empty_queue()
+
+    async def empty_queue(self) -> None:
+        redis = Redis.from_url(self.redis.url)
+        for stream in [stream async for stream in redis.scan_iter(STREAMS, count=1000)]:
+            await redis.xtrim(stream, maxlen=0, approximate=False)
+        await redis.aclose()
+
+    def adopt_configs(self, api: Service, configs: list[dict[str, object]]) -> None:
+        """Make the score configs of the rows; those that are there already are left."""
+        headers = {"Authorization": f"Bearer {self.credentials.api_key}"}
+        with httpx.Client(base_url=api.url, headers=headers, trust_env=False) as client:
+            for config in configs:
+                answer = client.post("/v1/score-configs", json=config)
+                if answer.status_code not in (201, 409):
+                    raise RuntimeError(f"no config {config['name']}: {answer.status_code} {answer.text}")
+
+    def _environment(self) -> dict[str, str]:
+        """Production's defaults: nothing that is set for an Assay of this machine's user."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("ASSAY_")}
+        return {**inherited, "DATABASE_URL": self.postgres.url, "REDIS_URL": self.redis.url}
+
+    def _run(self, *command: str) -> bytes:
+        done = subprocess.run(
+            [sys.executable, "-m", *command], env=self._environment(), cwd=CHECKOUT, capture_output=True, check=False
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"{' '.join(command)}: {done.stderr.decode(errors='replace')[-2000:]}")
+        return done.stdout
+
+    def _wait_until_ready(self, service: Service) -> None:
+        with httpx.Client(base_url=service.url, timeout=2, trust_env=False) as client:
+            if not wait_until(lambda: _is_ready(client, service), _READY_SECONDS, poll_seconds=0.05):
+                raise RuntimeError(f"{service.name} is not ready: {service.process.last_log_line()}")
+
+
+def _is_ready(client: httpx.Client, service: Service) -> bool:
+    if not service.process.is_running():
+        raise RuntimeError(f"{service.name} has ended: {service.process.last_log_line()}")
+    try:
+        return client.get("/readyz").status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False

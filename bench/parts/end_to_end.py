@@ -1,0 +1,154 @@
+"""The whole way: scores accepted and readable a second, beside one connection's bare COPY of the same rows."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+
+import asyncpg
+import httpx
+from msgspec import Struct
+
+from bench.bare_copy import Record, copy_bytes_seconds, copy_seconds, make_table, ready_bytes, stored_records
+from bench.figures import Figure, Goal, Limit
+from bench.house import Service
+from bench.load import closed_load
+from bench.plan import Plan, in_turn
+from bench.usage import CpuMeter
+
+PART = "end to end"
+CONNECTIONS = 4
+STALLED_SECONDS = 60
+_POLL_SECONDS = 0.02
+
+
+class Whole(Struct, frozen=True):
+    """The three services of a running Assay, and a connection of the bench's own."""
+
+    ingest: Service
+    worker: Service
+    api: Service
+    connection: asyncpg.Connection
+
+    @property
+    def pids(self) -> dict[str, int]:
+        return {service.name: service.pid for service in (self.ingest, self.worker, self.api)}
+
+
+@asynccontextmanager
+async def whole(plan: Plan) -> AsyncIterator[Whole]:
+    with ExitStack() as stack:
+        ingest, worker, api = (stack.enter_context(plan.house.service(name)) for name in ("ingest", "worker", "api"))
+        plan.house.adopt_configs(api, plan.rows.configs)
+        connection = await asyncpg.connect(plan.house.postgres.url)
+        try:
+            yield Whole(ingest, worker, api, connection)
+        finally:
+            await connection.close()
+
+
+class Sent(Struct, frozen=True):
+    """One run. `cpu` is in seconds, by process."""
+
+    accepted_per_second: float
+    readable_per_second: float
+    transaction_scores: float
+    cpu: dict[str, float]
+
+
+async def send_all(plan: Plan, assay: Whole, requests: list[bytes]) -> Sent:
+    """Send every row once and wait until every one can be read. The tables are emptied before."""
+    await plan.house.empty(assay.connection)
+    written, written_in = _transactions(assay.worker)
+    meter = CpuMeter({**assay.pids, **plan.house.server_pids})
+    started = time.perf_counter()
+    outcome = await closed_load(assay.ingest.address, iter(requests), connections=CONNECTIONS)
+    if not outcome.is_clean:
+        raise RuntimeError(f"ingest answered {dict(outcome.statuses)}, {outcome.lost} lost")
+    count = len(plan.rows.scores)
+    await until_readable(assay.connection, count)
+    seconds = time.perf_counter() - started
+    cpu = meter.used()
+    check_aggregate(plan, assay.api, count)
+    scores, transactions = _transactions(assay.worker)
+    return Sent(count / outcome.seconds, count / seconds, (scores - written) / (transactions - written_in), cpu)
+
+
+async def until_readable(connection: asyncpg.Connection, count: int) -> None:
+    """Return once the receipts count `count` scores: they are written in the transaction that writes the scores."""
+    done, moved_at = 0, time.perf_counter()
+    while done < count:
+        await asyncio.sleep(_POLL_SECONDS)
+        now_done = await connection.fetchval("SELECT coalesce(sum(stored), 0) FROM batches")
+        if now_done != done:
+            done, moved_at = now_done, time.perf_counter()
+        elif time.perf_counter() - moved_at > STALLED_SECONDS:
+            raise RuntimeError(f"{count - done} of {count} scores did not become readable")
+
+
+def check_aggregate(plan: Plan, api: Service, count: int) -> None:
+    """What the api says must be what was sent: a figure for something that is wrong is no figure."""
+    headers = {"Authorization": f"Bearer {plan.house.credentials.api_key}"}
+    answer = httpx.get(f"{api.url}/v1/scores/aggregate", headers=headers, trust_env=False, timeout=30)
+    found = sum(item["count"] for item in answer.json()["items"])
+    if found != count:
+        raise RuntimeError(f"the aggregate counts {found} scores of {count}")
+
+
+async def measure(plan: Plan) -> list[Figure]:
+    requests = plan.batches_of(100)
+    async with whole(plan) as assay:
+        first = await send_all(plan, assay, requests)  # warm-up, and the rows for COPY
+        records, ready = await stored_records(assay.connection), await ready_bytes(assay.connection)
+        await make_table(assay.connection)
+        size = round(first.transaction_scores)
+        sent: list[Sent] = []
+        copied: dict[str, list[float]] = {"small": [], "large": [], "ready": []}
+        for number in range(plan.rounds):
+            for name in in_turn(["assay", "small", "large", "ready"], number):
+                if name == "assay":
+                    sent.append(await send_all(plan, assay, requests))
+                else:
+                    copied[name].append(await _copied_per_second(assay.connection, name, records, ready, size))
+    return _figures(plan, sent, copied, size)
+
+
+async def _copied_per_second(
+    connection: asyncpg.Connection, name: str, records: list[Record], ready: bytes, size: int
+) -> float:
+    match name:
+        case "ready":
+            return len(records) / await copy_bytes_seconds(connection, ready)
+        case "large":
+            return len(records) / await copy_seconds(connection, records, len(records))
+    return len(records) / await copy_seconds(connection, records, size)
+
+
+def _figures(plan: Plan, sent: list[Sent], copied: dict[str, list[float]], size: int) -> list[Figure]:
+    readable = [run.readable_per_second for run in sent]
+    bare = Limit(f"bare COPY, {size:,} a transaction", copied["small"])
+
+    def figure(name: str, runs: list[float], limit: Limit | None = None, goal: Goal | None = None) -> Figure:
+        return Figure(part=PART, name=name, unit="scores/s", runs=runs, limit=limit, goal=goal)
+
+    return [
+        figure(f"readable, {plan.rows.kind} data, batches of 100", readable, bare, Goal("share", 0.7)),
+        figure("the same", readable, Limit("one large COPY", copied["large"])),
+        figure("the same", readable, Limit("one large COPY of ready bytes", copied["ready"])),
+        figure("accepted meanwhile", [run.accepted_per_second for run in sent]),
+        *(
+            Figure(
+                part=PART,
+                name=f"CPU of {name}",
+                unit="µs/score",
+                runs=[run.cpu[name] / len(plan.rows.scores) * 1e6 for run in sent],
+            )
+            for name in sent[0].cpu
+        ),
+    ]
+
+
+def _transactions(worker: Service) -> tuple[float, float]:
+    """(scores, transactions) that the worker has written so far."""
+    name = "assay_worker_transaction_scores"
+    return worker.metric(f"{name}_sum"), worker.metric(f"{name}_count")

@@ -1,0 +1,65 @@
+"""What processes use: CPU time and resident memory, from /proc."""
+
+import os
+import time
+from collections.abc import Mapping
+
+import psutil
+
+MIB = 1 << 20
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process and of all its children, those that have ended included."""
+    root = psutil.Process(pid)
+    own = root.cpu_times()
+    total = own.user + own.system + own.children_user + own.children_system
+    for child in root.children(recursive=True):
+        try:
+            times = child.cpu_times()
+        except psutil.NoSuchProcess:
+            continue  # it has ended just now; its parent counts it from the next look on
+        total += times.user + times.system
+    return total
+
+
+def resident_mib(pid: int) -> float:
+    """Resident memory of a process and its children, what they share counted in each."""
+    root = psutil.Process(pid)
+    return float(sum(process.memory_info().rss for process in (root, *root.children(recursive=True)))) / MIB
+
+
+class OthersMeter:
+    """What the rest of the machine was busy with: above a few percent, trust the spread and not the median."""
+
+    def __init__(self) -> None:
+        self._wall, self._busy, self._own = self._now()
+
+    def share(self) -> float:
+        """Of all cores' time since the meter was made, the part that neither this process used nor a child that it
+        has waited for. The kernel's own threads count as others."""
+        wall, busy, own = self._now()
+        return max(0.0, (busy - self._busy) - (own - self._own)) / ((wall - self._wall) * (os.cpu_count() or 1))
+
+    @staticmethod
+    def _now() -> tuple[float, float, float]:
+        machine, own = psutil.cpu_times(), os.times()
+        used = own.user + own.system + own.children_user + own.children_system
+        return time.perf_counter(), sum(machine) - machine.idle - machine.iowait - machine.guest, used
+
+
+class CpuMeter:
+    """CPU time of named processes since the meter was made, the load generator's own among them."""
+
+    def __init__(self, pids: Mapping[str, int]) -> None:
+        self._pids = dict(pids)
+        self._before = self._now()
+
+    def used(self) -> dict[str, float]:
+        """Seconds, by name."""
+        return {name: seconds - self._before[name] for name, seconds in self._now().items()}
+
+    def _now(self) -> dict[str, float]:
+        own = os.times()
+        used = {name: cpu_seconds(pid) for name, pid in self._pids.items()}
+        return {**used, "load generator": own.user + own.system}
