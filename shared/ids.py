@@ -17,8 +17,8 @@ def uuid7s(n: int, now_ms: int | None = None) -> list[str]:
     ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
     noise = int.from_bytes(os.urandom(10), "big")
     high, low, tail = noise >> 68, (noise >> 48) & 0x3FFF, noise % _TAIL_MAX
-    head = f"{ms >> 16:08x}-{ms & 0xFFFF:04x}-7{high:03x}-{0x8000 | low:04x}-"
-    return [f"{head}{tail + i:012x}" for i in range(n)]
+    form = f"{ms >> 16:08x}-{ms & 0xFFFF:04x}-7{high:03x}-{0x8000 | low:04x}-%012x"
+    return [form % number for number in range(tail, tail + n)]
 
 
 def parse_uuid(text: str) -> UUID | None:

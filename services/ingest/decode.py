@@ -64,7 +64,7 @@ def decode(body: bytes, now: datetime, make_ids: MakeIds, scores_max: int) -> De
     except _NOT_JSON:
         return _item_by_item(_items(array, scores_max), now, make_ids)
     _check_count(len(scores), scores_max)
-    if NUL in body or any(misshapen(score, now) is not None for score in scores):
+    if NUL in body or not _are_well_shaped(scores, now):
         return _item_by_item(_items(array, scores_max), now, make_ids)
     return Decoded(scores=bytes(memoryview(array)), ids=_ids(scores, make_ids), indexes=None, refused=[])
 
@@ -79,6 +79,13 @@ def _nul_for_half(escape: re.Match[bytes]) -> bytes:
     """Half of a surrogate pair is no text, but it is JSON, and the decoder refuses the whole body for it. NUL in its
     place is refused just so, and only in the item that has it."""
     return escape[0] if escape["half"] is None else NUL
+
+
+def _are_well_shaped(scores: list[Score], now: datetime) -> bool:
+    for score in scores:  # noqa: SIM110 - `all` over a generator takes a third longer
+        if misshapen(score, now) is not None:
+            return False
+    return True
 
 
 def _array_of(body: bytes) -> Raw:
