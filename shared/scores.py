@@ -92,9 +92,15 @@ class Misshapen(Struct, frozen=True):
 
 def data_type_of(value: bool | float | str) -> DataType:
     """The data type that a value has by itself. `True` is BOOLEAN, never the number 1."""
-    if isinstance(value, bool):
-        return DataType.BOOLEAN
-    return DataType.CATEGORICAL if isinstance(value, str) else DataType.NUMERIC
+    return _DATA_TYPES[type(value)]
+
+
+_DATA_TYPES: dict[type, DataType] = {
+    bool: DataType.BOOLEAN,
+    str: DataType.CATEGORICAL,
+    float: DataType.NUMERIC,
+    int: DataType.NUMERIC,
+}
 
 
 def misshapen(score: Score, now: datetime) -> Misshapen | None:
@@ -129,12 +135,11 @@ def _target(score: Score) -> Misshapen | None:
 
 
 def _metadata(metadata: Raw) -> Misshapen | None:
-    size = len(memoryview(metadata))
-    if size > METADATA_BYTES_MAX:
-        detail = f"metadata is {size} bytes of JSON; {METADATA_BYTES_MAX} are allowed"
+    text = bytes(metadata)
+    if len(text) > METADATA_BYTES_MAX:
+        detail = f"metadata is {len(text)} bytes of JSON; {METADATA_BYTES_MAX} are allowed"
         return Misshapen("metadata_too_large", "metadata", detail)
-    first = bytes(memoryview(metadata)[:1])
-    if first not in (b"{", b"n"):
+    if text[0] not in b"{n":
         return Misshapen("wrong_type", "metadata", "metadata is a JSON object")
     return None
 

@@ -16,14 +16,8 @@ class Batch(Struct, frozen=True):
     entry: Entry
     envelope: Envelope
     scores: list[QueuedScore]
-
-    @property
-    def version(self) -> int:
-        return self.entry.version
-
-    @property
-    def batch_id(self) -> str:
-        return self.entry.batch_id
+    batch_id: str
+    version: int
 
     @property
     def project_id(self) -> UUID:
@@ -47,7 +41,11 @@ def open_entry(entry: Entry) -> Batch | Unreadable:
         envelope, scores = decode(entry.data)
     except UnreadableEnvelope as error:
         return Unreadable(entry, error.detail)
-    return Batch(entry, envelope, scores)
+    return batch_of(entry, envelope, scores)
+
+
+def batch_of(entry: Entry, envelope: Envelope, scores: list[QueuedScore]) -> Batch:
+    return Batch(entry, envelope, scores, entry.batch_id, entry.version)
 
 
 def in_portions(batches: Iterable[Batch], scores_max: int) -> list[list[Batch]]:

@@ -19,7 +19,8 @@ ROW_COLUMNS = (
     "config_id", "config_version", "violation", "scored_at", "received_at",
 )  # fmt: skip
 Row = tuple[Any, ...]
-Key = tuple[UUID, str]
+# Project and id. The project is text: a UUID hashes, compares and encodes in Python code, at every score.
+Key = tuple[str, str]
 
 UNKNOWN_PROJECT = Invalid("unknown_project", "", "the project no longer exists")
 
@@ -63,33 +64,40 @@ def judge(batches: Sequence[Batch], rules_of: Mapping[UUID, Rules]) -> tuple[lis
     rejections: list[Rejection] = []
     for batch in sorted(batches, key=lambda batch: batch.version):
         rules = rules_of.get(batch.project_id)
+        project = str(batch.project_id)
         for at, score in enumerate(batch.scores):
             data_type = data_type_of(score.value)
             verdict = UNKNOWN_PROJECT if rules is None else validate(score, data_type, rules)
             if isinstance(verdict, Valid):
-                candidates.append(Candidate(_row(batch, at, score, data_type, verdict), batch, at))
+                candidates.append(Candidate(_row(project, batch, at, score, data_type, verdict), batch, at))
             else:
                 rejections.append(Rejection(batch, at, verdict))
     return candidates, rejections
 
 
-def _row(batch: Batch, at: int, score: QueuedScore, data_type: DataType, verdict: Valid) -> Row:
+def _row(project: str, batch: Batch, at: int, score: QueuedScore, data_type: DataType, verdict: Valid) -> Row:
     envelope = batch.envelope
-    value = score.value
+    number = category = flag = None
+    if data_type is _NUMERIC:
+        number = score.value
+    elif data_type is _CATEGORICAL:
+        category = score.value
+    else:
+        flag = score.value
     return (
-        envelope.project_id, envelope.ids[at], batch.version, verdict.name, data_type.value,
-        value if data_type is DataType.NUMERIC else None,
-        value if data_type is DataType.CATEGORICAL else None,
-        value if data_type is DataType.BOOLEAN else None,
-        score.trace_id, score.span_id, score.session_id, score.user_id, score.source.value, score.author,
+        project, envelope.ids[at], batch.version, verdict.name, data_type, number, category, flag,
+        score.trace_id, score.span_id, score.session_id, score.user_id, score.source, score.author,
         score.comment, _metadata(score), score.environment, verdict.config_id, verdict.config_version,
         verdict.violation, score.timestamp or envelope.received_at, envelope.received_at,
     )  # fmt: skip
+
+
+_NUMERIC, _CATEGORICAL = DataType.NUMERIC, DataType.CATEGORICAL
 
 
 def _metadata(score: QueuedScore) -> str | None:
     """The JSON text as it was sent: Postgres parses it, nobody else has to."""
     if score.metadata is UNSET:
         return None
-    text = str(memoryview(score.metadata), "utf-8")
+    text = bytes(score.metadata).decode()
     return None if text == "null" else text

@@ -118,7 +118,7 @@ async def _judge(connection: Connection, cache: ConfigCache, batches: Sequence[B
     states = await project_states(connection, _projects(batches))
     rules = await cache.rules_of(connection, {project: state.config_revision for project, state in states.items()})
     candidates, rejections = judge(batches, rules)
-    return _Judged(candidates, rejections, await tombstones(connection, [one.key for one in candidates], states))
+    return _Judged(candidates, rejections, await tombstones(connection, (one.key for one in candidates), states))
 
 
 def _projects(batches: Sequence[Batch]) -> list[UUID]:

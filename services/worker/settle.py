@@ -47,8 +47,8 @@ def settle(
     for candidate in candidates:
         key = candidate.key
         tally = tallies[candidate.batch.batch_id]
-        before = existing.get(key)
-        if _is_late(candidate.batch.version, before, deleted.get(key)):
+        before = existing.get(key) if existing else None
+        if (existing or deleted) and _is_late(candidate.batch.version, before, deleted.get(key)):
             tally.unchanged += 1
             continue
         if before is None and key not in latest:

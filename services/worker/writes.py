@@ -56,16 +56,17 @@ async def existing_scores(connection: Connection, keys: Sequence[Key]) -> dict[K
         [key[0] for key in keys],
         [key[1] for key in keys],
     )
-    return {(row["project_id"], row["id"]): Existing(row["version"], row["created_at"]) for row in rows}
+    return {(str(row["project_id"]), row["id"]): Existing(row["version"], row["created_at"]) for row in rows}
 
 
 async def tombstones(
     connection: Connection, keys: Iterable[Key], states: Mapping[UUID, ProjectState]
 ) -> dict[Key, int]:
     """The versions up to which the scores of these keys are deleted. Costs nothing where a project has none."""
-    asked = [key for key in keys if key[0] in states and states[key[0]].has_tombstones]
-    if not asked:
+    projects = {str(project_id) for project_id, state in states.items() if state.has_tombstones}
+    if not projects:
         return {}
+    asked = [key for key in keys if key[0] in projects]
     rows = await connection.fetch(
         """
         SELECT project_id, id, version
@@ -74,7 +75,7 @@ async def tombstones(
         [key[0] for key in asked],
         [key[1] for key in asked],
     )
-    return {(row["project_id"], row["id"]): row["version"] for row in rows}
+    return {(str(row["project_id"]), row["id"]): row["version"] for row in rows}
 
 
 async def remove_replaced(connection: Connection, keys: Sequence[Key]) -> None:

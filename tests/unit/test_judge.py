@@ -69,7 +69,7 @@ def test_a_row_names_the_config_that_judged_it() -> None:
 def test_good_and_bad_scores_of_a_batch_are_parted() -> None:
     candidates, rejections = judge([a_batch(a_score(id="a"), a_score(id="b", value=2), a_score(id="c"))], RULES)
 
-    assert [candidate.key for candidate in candidates] == [(PROJECT, "a"), (PROJECT, "c")]
+    assert [candidate.key for candidate in candidates] == [(str(PROJECT), "a"), (str(PROJECT), "c")]
     assert [(rejection.at, rejection.verdict.code) for rejection in rejections] == [(1, "above_maximum")]
 
 
@@ -86,7 +86,7 @@ def test_each_project_is_judged_by_its_own_rules() -> None:
 
     candidates, rejections = judge(batches, RULES | {OTHER_PROJECT: rules()})
 
-    assert [candidate.key[0] for candidate in candidates] == [OTHER_PROJECT]
+    assert [candidate.key[0] for candidate in candidates] == [str(OTHER_PROJECT)]
     assert [rejection.batch.project_id for rejection in rejections] == [PROJECT]
 
 

@@ -26,7 +26,7 @@ def counts(tally: Tally) -> tuple[int, int, int, int]:
 
 
 def in_the_database(score_id: str, version: int) -> dict[Key, Existing]:
-    return {(PROJECT, score_id): Existing(version, NOW)}
+    return {(str(PROJECT), score_id): Existing(version, NOW)}
 
 
 def test_new_scores_are_stored_and_broken_ones_rejected() -> None:
@@ -52,7 +52,7 @@ def test_of_one_id_in_two_batches_the_one_received_later_wins_in_whatever_order_
 
     for batches in ((earlier, later), (later, earlier)):
         settled = settled_of(*batches)
-        assert settled.latest[PROJECT, "a"].batch.version == later.version
+        assert settled.latest[str(PROJECT), "a"].batch.version == later.version
         assert (settled.tallies[earlier.batch_id].stored, settled.tallies[later.batch_id].replaced) == (1, 1)
 
 
@@ -85,7 +85,7 @@ def test_a_redelivered_batch_changes_nothing() -> None:
 def test_a_copy_from_before_a_delete_changes_nothing(versions_later: int) -> None:
     batch = a_batch(a_score(id="a"))
 
-    settled = settled_of(batch, deleted={(PROJECT, "a"): batch.version + versions_later})
+    settled = settled_of(batch, deleted={(str(PROJECT), "a"): batch.version + versions_later})
 
     assert counts(settled.tallies[batch.batch_id]) == (0, 0, 1, 0)
     assert settled.latest == {}
@@ -94,7 +94,7 @@ def test_a_copy_from_before_a_delete_changes_nothing(versions_later: int) -> Non
 def test_a_score_sent_after_a_delete_is_stored() -> None:
     batch = a_batch(a_score(id="a"))
 
-    settled = settled_of(batch, deleted={(PROJECT, "a"): batch.version - 1})
+    settled = settled_of(batch, deleted={(str(PROJECT), "a"): batch.version - 1})
 
     assert counts(settled.tallies[batch.batch_id]) == (1, 0, 0, 0)
 

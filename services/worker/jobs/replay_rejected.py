@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import msgspec
 from asyncpg import Record
 
-from services.worker.batch import Batch
+from services.worker.batch import Batch, batch_of
 from services.worker.config_cache import ConfigCache
 from services.worker.jobs.running import Chunk, RunningJob
 from services.worker.judge import Rejection
@@ -71,7 +71,7 @@ def _batch_of(row: Record, job: RunningJob, edited: str | None) -> Batch:
         indexes=[row["index"]],
         scores=scores,
     )
-    return Batch(Entry(*place, b""), envelope, decode_scores(scores))
+    return batch_of(Entry(*place, b""), envelope, decode_scores(scores))
 
 
 async def _reject_again(connection: Connection, rejections: Sequence[Rejection]) -> None:
