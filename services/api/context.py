@@ -15,6 +15,9 @@ from shared.errors import QueryTooWide, StoreUnavailable
 from shared.postgres import Connection, Pool, is_passing
 
 ACQUIRE_SECONDS = 5.0
+STORE_ERRORS = (
+    asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Context:
         except asyncpg.QueryCanceledError as error:
             seconds = self.settings.query_timeout_ms / 1000
             raise QueryTooWide(f"The query took longer than {seconds:g} s: narrow its window or filters.") from error
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        except STORE_ERRORS as error:
             if is_passing(error):
                 raise StoreUnavailable("The store of scores can't be reached.") from error
             raise

@@ -6,12 +6,15 @@ import signal
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any, cast
 
 import asyncpg
 import psutil
 import pytest
 
 from deploy.local.privileges import unprivileged
+from services.api.context import Context
+from shared.errors import StoreUnavailable
 from shared.postgres import is_passing
 from tests.builders import a_score
 from tests.chaos.house import Server
@@ -248,3 +251,24 @@ async def test_a_worker_that_freezes_inside_its_transaction_does_not_stop_the_ot
 @pytest.mark.parametrize("error", [asyncpg.InternalClientError, asyncpg.ReadOnlySQLTransactionError])
 def test_what_a_broken_or_demoted_postgres_says_is_taken_for_passing(error: type[Exception]) -> None:
     assert is_passing(error("as seen when Postgres was killed"))
+
+
+class BreakingPool:
+    """A connection that ends in the middle of an answer can show like this."""
+
+    def acquire(self, *, timeout: float) -> "BreakingPool":
+        return self
+
+    async def __aenter__(self) -> None:
+        raise asyncpg.InternalClientError("cannot switch to state 15; another operation (2) is in progress")
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+
+async def test_a_connection_that_ends_in_the_middle_of_an_answer_is_a_503() -> None:
+    context = Context(BreakingPool(), *[cast(Any, None)] * 4)
+
+    with pytest.raises(StoreUnavailable):
+        async with context.reading():
+            pass

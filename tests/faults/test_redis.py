@@ -202,3 +202,13 @@ async def test_ingest_ends_though_a_cancel_is_swallowed(
     await asyncio.sleep(0)
 
     await asyncio.wait_for(opened.__aexit__(None, None, None), 5)
+
+
+async def test_a_worker_that_has_lost_redis_stops_when_it_is_asked_to(house: House) -> None:
+    with Service("worker", house.database_url, house.redis_url, {"ASSAY_DRAIN_SECONDS": "3"}) as worker:
+        house.redis.stop()
+        await wait_until(lambda: worker.has_logged("jobs_interrupted"))
+
+        assert worker.stop() == 0
+
+        assert not worker.has_logged("drain_cut_short")

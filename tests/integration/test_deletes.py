@@ -168,3 +168,23 @@ async def test_a_tombstone_lives_as_long_as_the_queue_holds_something_older(data
 
         assert (kept, forgotten) == (0, 1)
         await redis.aclose()
+
+
+async def test_a_delete_works_after_redis_came_back_empty(stack: Stack) -> None:
+    await stack.store(a_score(id="s1"))
+    redis = Redis.from_url(stack.redis_url)
+    await redis.flushall()
+
+    assert await delete(stack, "s1") == 204
+
+    assert await stack.items("/v1/scores") == []
+    await redis.aclose()
+
+
+async def test_a_deleted_score_is_not_called_rejected(stack: Stack) -> None:
+    await stack.post("/v1/score-configs", {"name": "n", "data_type": "NUMERIC", "min_value": 0, "max_value": 1})
+    await stack.store(a_score(id="s1", name="n", value=9))
+    await stack.store(a_score(id="s1", name="n", value=1))
+    await delete(stack, "s1")
+
+    assert (await stack.read("/v1/scores/s1")).json()["code"] == "not_found"

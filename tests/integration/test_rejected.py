@@ -142,3 +142,26 @@ async def test_one_rejected_score_comes_with_the_score_as_it_was_sent(stack: Sta
 
     assert (answer.status_code, answer.json()["original"]) == (200, sent)
     assert (await stack.read("/v1/rejected-scores/1-0-0.7")).status_code == 404
+
+
+async def test_a_replay_of_several_scores_of_one_batch_loses_none_to_one_that_postgres_refuses(
+    stack_with_jobs: Stack,
+) -> None:
+    stack = stack_with_jobs
+    config_id = await config(stack, max_value=1)
+    refused = '{"id":"x","trace_id":"t1","name":"relevance","value":6,"metadata":{"huge":1e999999}}'
+    good = '{"id":"x","trace_id":"t1","name":"relevance","value":5}'
+    answer = await stack.ingest.post(
+        "/v1/scores", content=f'{{"scores":[{good},{refused}]}}', headers=stack.project.headers
+    )
+    await stack.receipt(answer.json()["batch_id"])
+    await stack.patch(f"/v1/score-configs/{config_id}", {"max_value": 10})
+
+    job = (await stack.post("/v1/rejected-scores/replay", {"filter": {}})).json()
+    found = await ended(stack, job)
+
+    assert (found["counts"]["stored"], found["counts"]["rejected"]) == (1, 1)
+    assert (await stack.read("/v1/scores/x")).json()["value"] == 5
+    assert [one["code"] for one in await stack.items("/v1/rejected-scores")] == ["storage_error"]
+    receipt = await stack.receipt(answer.json()["batch_id"])
+    assert (receipt["stored"], receipt["rejected"]) == (1, 1)

@@ -5,7 +5,7 @@ stop waits for the job in hand. Every schedule is harmless when it runs twice or
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, cast
@@ -48,14 +48,18 @@ EVERY_5_SECONDS = set(range(0, 60, 5))
 Job = Callable[[dict[str, Any]], Coroutine[Any, Any, None]]
 
 
-async def run_jobs(open_worker: Callable[[], Awaitable[Worker]], stop: asyncio.Event) -> None:
+async def run_jobs(open_worker: Callable[[], Coroutine[Any, Any, Worker]], stop: asyncio.Event) -> None:
     """Run arq until `stop` is set; after a failure of Redis, which arq does not survive, open it again."""
+    stopping = asyncio.create_task(stop.wait())
     for wait in waits(max_seconds=2.0):
-        worker = await open_worker()
+        opening = asyncio.create_task(open_worker())
+        await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not opening.done():  # it waits for Redis
+            await end_tasks([opening])
+            return
+        worker = opening.result()
         running = asyncio.create_task(worker.async_run())
-        stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
         if running.done() and (error := running.exception()) is not None:
             log.warning("jobs_interrupted", reason=type(error).__name__)
         await _close(worker, running)
