@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
+from uuid import UUID
 
 import httpx
 from redis.asyncio import Redis
@@ -15,9 +16,13 @@ from services.ingest.app import open_app as open_ingest
 from services.ingest.settings import Settings as IngestSettings
 from services.worker.batch import Batch, open_entry
 from services.worker.config_cache import ConfigCache
+from services.worker.jobs.delete_scores import delete_chunk
+from services.worker.jobs.replay_rejected import replay_chunk
+from services.worker.jobs.running import Work, run_job
 from services.worker.metrics import WorkerMetrics
 from services.worker.persist import persist
 from shared import queue
+from shared.jobs import JobKind
 from shared.metrics import Register
 from shared.postgres import Pool, open_pool
 from tests.builders import a_categorical_config, a_numeric_config
@@ -126,6 +131,21 @@ class Lab:
         assert answer.status_code == 202, answer.text
         found: dict[str, Any] = answer.json()
         return found
+
+    async def delete(self, project: Project, score_id: str) -> bool:
+        """Whether there was such a score."""
+        answer = await self.api.delete(f"/v1/scores/{score_id}", headers=project.headers)
+        assert answer.status_code in (204, 404), answer.text
+        return answer.status_code == 204
+
+    async def run_job(self, job_id: str) -> None:
+        """As the worker of the role jobs does when it is asked."""
+        cache = ConfigCache(WorkerMetrics(Register()))
+        work_of: dict[JobKind, Work] = {
+            JobKind.DELETE_SCORES: delete_chunk,
+            JobKind.REPLAY_REJECTED: lambda connection, job: replay_chunk(connection, job, cache),
+        }
+        await run_job(self.pool, work_of, UUID(job_id), asyncio.Event())
 
     async def call(
         self, project: Project, method: str, path: str, body: object = None, **params: Any

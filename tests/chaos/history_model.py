@@ -32,6 +32,7 @@ class Model:
     stored: dict[str, Stored] = field(default_factory=dict)
     rejected: dict[tuple[str, int], tuple[str, str]] = field(default_factory=dict)  # (batch, index) → (id, code)
     receipts: dict[str, Counter[str]] = field(default_factory=dict)
+    deleted: dict[str, int] = field(default_factory=dict)  # id → what was accepted before this order stays away
 
     def persist(self, batches: Iterable[Sent]) -> None:
         """One committed transaction. A batch that was persisted before changes nothing."""
@@ -47,10 +48,41 @@ class Model:
             self.rejected[batch.batch_id, index] = (score_id, code)
             return "rejected"
         before = self.stored.get(score_id)
-        if before is not None and before.order > batch.order:
+        if batch.order < self.deleted.get(score_id, 0) or (before is not None and before.order > batch.order):
             return "unchanged"
         self.stored[score_id] = Stored(batch.order, score)
         return "stored" if before is None else "replaced"
+
+    def delete(self, score_id: str, order: int) -> bool:
+        """Whether there was such a score. A copy that was accepted before stays away too."""
+        self.deleted[score_id] = max(order, self.deleted.get(score_id, 0))
+        before = self.stored.get(score_id)
+        if before is None or before.order >= order:
+            return False
+        del self.stored[score_id]
+        return True
+
+    def delete_by_name(self, name: str, order: int) -> None:
+        """What is stored now and was accepted before the delete was asked for."""
+        for score_id, stored in list(self.stored.items()):
+            if stored.score["name"] == name and stored.order < order:
+                self.delete(score_id, order)
+
+    def replay(self, name: str, sent: dict[str, Sent]) -> None:
+        """Judge the rejected scores of that name again, each at the place that it had among the writes."""
+        for batch_id, index in sorted(self.rejected, key=lambda place: (sent[place[0]].order, place[1])):
+            batch = sent[batch_id]
+            score_id, score = batch.ids[index], batch.scores[index]
+            if score["name"] != name:
+                continue
+            del self.rejected[batch_id, index]
+            self.receipts[batch_id]["rejected"] -= 1
+            before = self.stored.get(score_id)
+            if self._broken_rule(score) is None and before is not None and before.order == batch.order:
+                outcome = "unchanged"  # a neighbour of its own batch was stored under its id
+            else:
+                outcome = self._write(batch, index, score_id, score)
+            self.receipts[batch_id][outcome] += 1
 
     def _broken_rule(self, score: dict[str, Any]) -> str | None:
         name, value = score["name"], score["value"]

@@ -1,12 +1,11 @@
-"""Any history of sends, resends, replacements, changed rules and deaths of the worker reads like the plain model.
+"""Any history of sends, resends, replacements, deletes, replays, changed rules and deaths of the worker reads like the
+plain model.
 
-Each rule is one step of one party. To add one (a delete, a replay): a rule here that calls the api, and the method of
-`Model` that says what it means. What a job does is a step of the worker: call it in a rule of its own, so that other
-steps can come between the asking and the doing.
+Each rule is one step of one party. To add one: a rule here that calls the api, and the method of `Model` that says what
+it means. What a job does is a step of the worker: other steps can come between the asking and the doing.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Coroutine
 from datetime import datetime
 from typing import Any, ClassVar, TypeVar
@@ -53,6 +52,7 @@ class History(RuleBasedStateMachine):
         self.project, self.config_id = self._run(self.lab.begin())
         self.model = Model()
         self.sent: dict[str, Sent] = {}
+        self.deletes: list[tuple[str, str, int]] = []  # asked for and not yet run: job, name, order
         self.deaths = 0
         self.workers = [HandWorker(self.lab, "w0"), HandWorker(self.lab, "w1")]
 
@@ -91,9 +91,30 @@ class History(RuleBasedStateMachine):
         self._run(self.lab.call(self.project, "PATCH", path, {"max_value": maximum}))
         self.model.maximum = maximum
 
-    # Deletes and replays come here: delete_one, delete_by_filter, replay_one, replay_by_filter, edit_and_replay.
+    @rule(score_id=ids)
+    def delete_one(self, score_id: str) -> None:
+        was_there = self._run(self.lab.delete(self.project, score_id))
+        assert was_there == self.model.delete(score_id, len(self.sent))
+
+    @rule(name=st.sampled_from(NAMES))
+    def ask_for_a_delete_by_name(self, name: str) -> None:
+        job = self._run(self.lab.call(self.project, "POST", "/v1/scores/delete", {"filter": {"name": [name]}}))
+        self.deletes.append((job["id"], name, len(self.sent)))
+
+    @rule(name=st.sampled_from(NAMES))
+    def replay_by_name(self, name: str) -> None:
+        job = self._run(self.lab.call(self.project, "POST", "/v1/rejected-scores/replay", {"filter": {"name": [name]}}))
+        self._run(self.lab.run_job(job["id"]))
+        self.model.replay(name, self.sent)
 
     # what workers do, step by step
+
+    @rule()
+    @precondition(lambda self: self.deletes)
+    def run_a_delete(self) -> None:
+        job_id, name, order = self.deletes.pop(0)
+        self._run(self.lab.run_job(job_id))
+        self.model.delete_by_name(name, order)
 
     @rule(number=workers)
     def read(self, number: int) -> None:
@@ -149,6 +170,9 @@ class History(RuleBasedStateMachine):
             assert done, "an acknowledged batch is neither persisted nor in the queue"
             self.model.persist(self.sent[batch_id] for batch_id in done)
             await last.acknowledge()
+        for job_id, name, order in self.deletes:
+            await self.lab.run_job(job_id)
+            self.model.delete_by_name(name, order)
         await self._compare()
 
     async def _compare(self) -> None:
@@ -196,7 +220,7 @@ class History(RuleBasedStateMachine):
             assert receipt["status"] == ("pending" if tally is None else "done")
             if tally is not None:
                 names = ("stored", "replaced", "unchanged", "rejected")
-                assert Counter({name: receipt[name] for name in names}) == tally
+                assert {name: receipt[name] for name in names} == {name: tally[name] for name in names}
 
     async def _get(self, path: str, **params: Any) -> dict[str, Any]:
         return await self.lab.call(self.project, "GET", path, **params)
