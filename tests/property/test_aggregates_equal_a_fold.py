@@ -249,6 +249,7 @@ async def test_each_bucket_of_a_trend_is_the_fold_of_its_scores(
 @given(st.lists(ordinary | huge | tiny, min_size=1, max_size=25), st.integers(1, 12))
 @example([-1e308, 1.7976931348623157e308], 3)
 @example([0.5, 0.5], 4)
+@example([3.551725724171197], 7)
 async def test_a_histogram_counts_every_number_once(stack: Stack, chosen: list[float], bins: int) -> None:
     project = await a_project(stack)
     await stack.store(*(a_scored(str(n), value, n) for n, value in enumerate(chosen)), project=project)

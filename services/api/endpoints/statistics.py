@@ -140,9 +140,13 @@ def _equal_edges(found: Extent, bins: int) -> tuple[float, ...]:
     if found.min is None or found.max is None:
         return ()
     low, high = found.min, found.max
-    # Weighted, because the distance of two doubles can be more than a double holds.
-    edges = [low, *(low * (1 - n / bins) + high * (n / bins) for n in range(1, bins)), high]
-    return tuple(edge for n, edge in enumerate(edges) if n == 0 or edge > edges[n - 1]) or (low,)
+    edges = [low]
+    for n in range(1, bins):
+        # Weighted, because the distance of two doubles can be more than a double holds.
+        edge = low * (1 - n / bins) + high * (n / bins)
+        if edges[-1] < edge < high:  # rounding can make neighbours of two edges that lie close together one
+            edges.append(edge)
+    return (*edges, high) if low < high else (low,)
 
 
 def _histogram(name: str, edges: Sequence[float], counts: Sequence[int]) -> Histogram:
