@@ -4,6 +4,7 @@ A score travels as the JSON its sender wrote, from the request through the queue
 ends with the same types.
 """
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -19,6 +20,9 @@ COMMENT_LENGTH_MAX = 10_000
 METADATA_BYTES_MAX = 16 * 1024
 FUTURE_MAX = timedelta(minutes=5)
 FIRST_MOMENT = datetime(1900, 1, 1, tzinfo=UTC)
+EXPONENT_MAX = 99
+DIGITS_MAX = 100
+_LIKE_A_HUGE_NUMBER = re.compile(rb"[0-9][eE][+-]?[0-9]{3}|[0-9.]{101}")
 ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # in JSON; not the text of a backslash and "u0000"
 DEFAULT_ENVIRONMENT = "default"
 
@@ -141,7 +145,19 @@ def _metadata(metadata: Raw) -> Misshapen | None:
         return Misshapen("metadata_too_large", "metadata", detail)
     if text[0] not in b"{n":
         return Misshapen("wrong_type", "metadata", "metadata is a JSON object")
+    if _LIKE_A_HUGE_NUMBER.search(text) and _has_huge_number(text):
+        detail = f"a number in metadata has an exponent beyond {EXPONENT_MAX} or more than {DIGITS_MAX} digits"
+        return Misshapen("number_out_of_range", "metadata", detail)
     return None
+
+
+def _has_huge_number(text: bytes) -> bool:
+    """Postgres keeps numbers as decimals and writes out every digit: a few bytes could become a hundred kilobytes."""
+    found: list[str] = []
+    json.loads(text, parse_float=found.append, parse_int=found.append)
+    return any(
+        len(number) > DIGITS_MAX or abs(int(number.lower().partition("e")[2] or "0")) > EXPONENT_MAX for number in found
+    )
 
 
 def _timestamp(timestamp: datetime, now: datetime) -> Misshapen | None:

@@ -20,6 +20,7 @@ from services.worker.app import open_worker
 from services.worker.settings import Settings as WorkerSettings
 from shared.key_directory import publish
 from shared.keys import Grant, Scope, hash_of
+from tests.poison import refuse_poison
 from tests.waiting import wait_until
 
 
@@ -111,6 +112,7 @@ class Stack:
 @asynccontextmanager
 async def open_stack(database_url: str, redis_url: str, workers: int = 1) -> AsyncIterator[Stack]:
     """Ingest, `workers` workers (role persist) and api, running until the end of the block."""
+    await refuse_poison(database_url)
     async with AsyncExitStack() as parts:
         ingest = await parts.enter_async_context(open_ingest(IngestSettings(redis_url=redis_url)))
         api = await parts.enter_async_context(open_api(ApiSettings(database_url=database_url, redis_url=redis_url)))

@@ -22,7 +22,7 @@ TEXT_LENGTH_MAX = 500
 CURSOR_LENGTH_MAX = 2000
 NUMBERS_LENGTH_MAX = 25_000
 METADATA_PREFIX = "metadata."
-GROUP_BY_MAX = 3
+GROUP_BY_MAX = 4
 GROUP_COLUMNS = ("source", "environment", "author")
 
 T = TypeVar("T")

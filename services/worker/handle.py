@@ -55,13 +55,13 @@ class Handler:
     async def handle(self, entries: Sequence[Entry]) -> int:
         """All of `entries` is persisted (or buried) and acknowledged when this returns. How many scores there were."""
         opened = [open_entry(entry) for entry in entries]
-        for unreadable in opened:
-            if isinstance(unreadable, Unreadable):
-                await self._bury(unreadable)
         batches = [batch for batch in opened if isinstance(batch, Batch)]
         for portion in in_portions(batches, self._scores_max):
             await self._persist(portion)
             await self._acknowledge(portion)
+        for unreadable in opened:
+            if isinstance(unreadable, Unreadable):
+                await self._bury(unreadable)
         return sum(len(batch.scores) for batch in batches)
 
     async def _persist(self, batches: list[Batch]) -> None:
@@ -92,7 +92,12 @@ class Handler:
 
     async def _bury(self, unreadable: Unreadable) -> None:
         entry = unreadable.entry
-        await self._until_done("bury", lambda: bury(self._redis, entry, unreadable.reason))
+        try:
+            await bury(self._redis, entry, unreadable.reason)
+        except (RedisError, OSError) as error:
+            # A full Redis refuses it, and only we can empty it: the entry stays pending and will be met again.
+            self._tell_trouble("bury", error)
+            return
         self._metrics.dead_letters.inc()
         log.error("entry_buried", batch_id=entry.batch_id, reason=unreadable.reason, bytes=len(entry.data))
 

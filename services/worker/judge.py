@@ -1,7 +1,6 @@
 """Judge the scores of a batch by the rules of its project: each becomes a row to store or a rejection to keep. Pure."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -42,19 +41,19 @@ class Rejection(NamedTuple):
     at: int
     verdict: Invalid
 
-    def row(self, now: datetime) -> Row:
+    def row(self) -> Row:
         envelope = self.batch.envelope
         return (
             envelope.project_id, self.batch.batch_id, envelope.index_in_request(self.at), envelope.ids[self.at],
             self.batch.scores[self.at].name, self.verdict.code, self.verdict.pointer, self.verdict.detail,
             self.verdict.config_id, self.verdict.config_version, self.batch.original(self.at), envelope.request_id,
-            envelope.received_at, now,
+            envelope.received_at,
         )  # fmt: skip
 
 
 REJECTION_COLUMNS = (
     "project_id", "batch_id", "index", "score_id", "name", "code", "pointer", "detail", "config_id", "config_version",
-    "original", "request_id", "received_at", "rejected_at",
+    "original", "request_id", "received_at",
 )  # fmt: skip
 
 

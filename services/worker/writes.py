@@ -112,9 +112,9 @@ def _created_at(before: Existing | None, now: datetime) -> datetime:
 
 
 async def copy_rejections(connection: Connection, rejections: Sequence[Rejection]) -> None:
+    """`rejected_at` is Postgres's own time, as is the time that a replay compares it with."""
     if rejections:
-        now = utc_now()
-        records = [rejection.row(now) for rejection in rejections]
+        records = [rejection.row() for rejection in rejections]
         await connection.copy_records_to_table("rejected_scores", records=records, columns=REJECTION_COLUMNS)
 
 

@@ -26,6 +26,7 @@ from shared.jobs import JobKind
 from shared.metrics import Register
 from shared.postgres import Pool, open_pool
 from tests.builders import a_categorical_config, a_numeric_config
+from tests.poison import refuse_poison
 from tests.stack import Project, client_of, make_project
 
 SHARDS = 8
@@ -126,7 +127,7 @@ class Lab:
         return project, made["id"]
 
     async def send(self, project: Project, scores: list[dict[str, Any]]) -> dict[str, Any]:
-        body = json.dumps({"scores": scores}).replace('"@huge@"', "1e999999")
+        body = json.dumps({"scores": scores})
         answer = await self.ingest.post("/v1/scores", content=body, headers=project.headers)
         assert answer.status_code == 202, answer.text
         found: dict[str, Any] = answer.json()
@@ -159,6 +160,7 @@ class Lab:
 @asynccontextmanager
 async def open_lab(database_url: str, redis_url: str) -> AsyncIterator[Lab]:
     async with AsyncExitStack() as parts:
+        await refuse_poison(database_url)
         pool = await open_pool(database_url, size_max=3, statement_timeout_ms=10_000, name="history")
         parts.push_async_callback(pool.close)
         redis = Redis.from_url(redis_url)

@@ -16,6 +16,7 @@ from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.redis import EmbeddedRedis
 from shared.schema.runner import migrate
 from tests.builders import a_categorical_config, a_numeric_config
+from tests.poison import refuse_poison
 from tests.stack import Project, make_project
 from tests.system.processes import Service
 
@@ -128,6 +129,7 @@ class House:
             server.start()
             self._stack.callback(self._end, server)
         asyncio.run(migrate(self.postgres.url))
+        asyncio.run(refuse_poison(self.postgres.url))
         for kind, number in self._numbers.items():
             for count in range(1, number + 1):
                 name = kind if number == 1 else f"{kind}-{count}"

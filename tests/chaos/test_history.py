@@ -73,7 +73,7 @@ class History(RuleBasedStateMachine):
 
     @rule(among=st.integers(0, 3))
     def send_one_that_postgres_refuses(self, among: int) -> None:
-        poison = {"id": f"p{len(self.sent)}", "metadata": {"huge": "@huge@"}}
+        poison = {"id": f"p{len(self.sent)}", "metadata": {"poison": True}}
         shared = {"name": "thumbs", "value": True, "trace_id": "t1", "timestamp": INSTANTS[0]}
         scores = [{**shared, "id": f"g{len(self.sent)}-{number}", "comment": "good"} for number in range(3)]
         self._send([*scores[:among], {**shared, **poison, "comment": "poison"}, *scores[among:]])

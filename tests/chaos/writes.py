@@ -10,7 +10,6 @@ from typing import Any
 from tests.builders import a_score
 
 # A number that JSON has and jsonb hasn't: Postgres refuses the score, and only it. `json` would not write it.
-_HUGE, _HUGE_HOLDER = "1e999999", '"@huge@"'
 _NO_SUCH_CONFIG = str(uuid.UUID(int=7))
 _BROKEN_RULES: list[tuple[str, float | str | bool, str | None]] = [
     ("relevance", 1.5, "above_maximum"),
@@ -61,7 +60,7 @@ class Writer:
 
     def request(self, size: int) -> Request:
         made = [self._item() for _ in range(size)]
-        text = json.dumps({"scores": [score for _, score in made]}).replace(_HUGE_HOLDER, _HUGE)
+        text = json.dumps({"scores": [score for _, score in made]})
         return Request([write for write, _ in made], text.encode())
 
     def _item(self) -> tuple[Write | None, dict[str, Any]]:
@@ -77,7 +76,7 @@ class Writer:
         if self._random.random() < 0.1:
             score["timestamp"] = f"2025-0{self._random.randint(1, 9)}-{self._random.randint(10, 28)}T12:34:56Z"
         if code is None and self._random.random() < 0.0002:
-            score["metadata"], code = {"huge": "@huge@"}, "storage_error"
+            score["metadata"], code = {"poison": True}, "storage_error"
         if code == "unknown_config":
             score["config_id"] = _NO_SUCH_CONFIG
         return Write(number, score_id, name, value, code), score

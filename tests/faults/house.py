@@ -20,6 +20,7 @@ from services.worker.jobs.verify_rollups import verify_rollups
 from services.worker.settings import Settings as WorkerSettings
 from shared.postgres import open_pool
 from tests.chaos.house import Server
+from tests.poison import refuse_poison
 from tests.stack import Stack, client_of, make_project
 from tests.waiting import wait_until
 
@@ -101,6 +102,7 @@ async def open_house(postgres: Server, redis: Server, database_url: str) -> Asyn
         events = parts.enter_context(capture_logs())
         ingest_settings = IngestSettings(redis_url=redis.url, redis_timeout_seconds=0.5)
         api_settings = ApiSettings(database_url=database_url, redis_url=redis.url, query_timeout_ms=500)
+        await refuse_poison(database_url)
         project = await make_project(database_url, redis.url)
         ingest = await parts.enter_async_context(open_ingest(ingest_settings))
         api = await parts.enter_async_context(open_api(api_settings))

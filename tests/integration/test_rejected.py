@@ -149,7 +149,7 @@ async def test_a_replay_of_several_scores_of_one_batch_loses_none_to_one_that_po
 ) -> None:
     stack = stack_with_jobs
     config_id = await config(stack, max_value=1)
-    refused = '{"id":"x","trace_id":"t1","name":"relevance","value":6,"metadata":{"huge":1e999999}}'
+    refused = '{"id":"x","trace_id":"t1","name":"relevance","value":6,"metadata":{"poison":true}}'
     good = '{"id":"x","trace_id":"t1","name":"relevance","value":5}'
     answer = await stack.ingest.post(
         "/v1/scores", content=f'{{"scores":[{good},{refused}]}}', headers=stack.project.headers

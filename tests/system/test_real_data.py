@@ -104,7 +104,11 @@ def assert_equal(found: dict[str, Any], true: dict[str, Any], what: str) -> None
         ("avg", "mean"), ("min", "min"), ("max", "max"), ("std_dev", "stddev_samp"),
         ("p50", "p50"), ("p90", "p90"), ("p99", "p99"), ("true_rate", "true_rate"),
     ):  # fmt: skip
-        if true.get(true_name) is not None and name in found:
+        if true_name not in true:
+            continue
+        if true[true_name] is None:
+            assert found[name] is None, f"{what}: {name}"
+        else:
             assert isclose(found[name], true[true_name], rel_tol=RELATIVE_ERROR), f"{what}: {name}"
     for name, true_name in (("true_count", "true"), ("false_count", "false"), ("distribution", "categories")):
         if true_name in true:

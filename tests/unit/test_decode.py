@@ -1,12 +1,14 @@
 """Ingest turns bytes into scores item by item: a bad item gets its own error and never sinks its neighbours."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from services.ingest.decode import decode
 from shared.errors import Malformed, TooLarge
+from shared.ids import uuid7s
 from tests.builders import a_score
 from tests.unit.making import CONFIG, NOW, a_body, decoded, is_accepted, numbered_ids, refusal_of
 
@@ -439,3 +441,19 @@ def test_half_an_emoji_is_refused_and_does_not_sink_its_neighbours(place: str, t
 
 def test_a_pair_of_surrogates_is_one_character() -> None:
     assert is_accepted(a_raw_score('"comment":"\\ud83d\\ude00"'))
+
+
+@pytest.mark.parametrize("number", ["1e100", "1E+131071", "1e-300", "1" * 101, '[0, {"b": 2e999}]'])
+def test_a_number_in_metadata_that_would_fill_pages_is_refused(number: str) -> None:
+    body = f'{{"scores":[{{"trace_id":"t","name":"n","value":1,"metadata":{{"a":{number}}}}}]}}'.encode()
+
+    [refused] = decode(body, datetime.now(UTC), uuid7s, 10).refused
+
+    assert (refused.code, refused.pointer) == ("number_out_of_range", "/scores/0/metadata")
+
+
+@pytest.mark.parametrize("value", ["1e99", "1" * 100, '"took 5e123 units"', "-0.5e-99"])
+def test_a_number_in_metadata_of_ordinary_length_is_taken(value: str) -> None:
+    body = f'{{"scores":[{{"trace_id":"t","name":"n","value":1,"metadata":{{"a":{value}}}}}]}}'.encode()
+
+    assert decode(body, datetime.now(UTC), uuid7s, 10).refused == []

@@ -226,7 +226,16 @@ def test_another_word_is_no_flag(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["name", "metadata", "metadata.", "source,source", "source,environment,author,metadata.a", "source,x", "id"]
+    "text",
+    [
+        "name",
+        "metadata",
+        "metadata.",
+        "source,source",
+        "source,environment,author,metadata.a,metadata.b",
+        "source,x",
+        "id",
+    ],
 )
 def test_another_dimension_twice_the_same_or_too_many_are_refused(text: str) -> None:
     assert fault(params.group_by, ("group_by", text)) == ("invalid_parameter", "group_by")

@@ -126,7 +126,7 @@ async def replay_one(request: Request, grant: Grant) -> Response:
     context = context_of(request)
     rejected = await _one(context, grant.project_id, request.path_params["id"])
     edited = await _edited(request)
-    arguments = RejectedJob(filters=RejectedFilters(id=(rejected.id,)), before=utc_now(), edited=edited)
+    arguments = RejectedJob(filters=RejectedFilters(id=(rejected.id,)), before=await _now(context), edited=edited)
     job = await start_job(context, grant.project_id, JobKind.REPLAY_REJECTED, arguments, 1)
     job = await wait_for_job(context, grant.project_id, job, WAIT_SECONDS)
     return json_response(job, 200 if job.state.is_final else 202, {"Location": f"/v1/jobs/{job.id}"})
@@ -160,10 +160,17 @@ async def delete_many(request: Request, grant: Grant) -> Response:
 async def delete_one(request: Request, grant: Grant) -> Response:
     context = context_of(request)
     rejected = await _one(context, grant.project_id, request.path_params["id"])
-    arguments = RejectedJob(filters=RejectedFilters(id=(rejected.id,)), before=utc_now())
+    arguments = RejectedJob(filters=RejectedFilters(id=(rejected.id,)), before=await _now(context))
     job = await start_job(context, grant.project_id, JobKind.DELETE_REJECTED, arguments, 1)
     job = await wait_for_job(context, grant.project_id, job, WAIT_SECONDS)
     return Response(status_code=204 if job.state.is_final else 202, headers={"Location": f"/v1/jobs/{job.id}"})
+
+
+async def _now(context: Context) -> datetime:
+    """By the clock that wrote `rejected_at`."""
+    async with context.reading() as connection:
+        now: datetime = await connection.fetchval("SELECT clock_timestamp()")
+    return now
 
 
 async def _start(request: Request, grant: Grant, kind: JobKind) -> Response:
@@ -172,7 +179,7 @@ async def _start(request: Request, grant: Grant, kind: JobKind) -> Response:
         total = await total_rejected(connection, grant.project_id, wanted.filter)
     if wanted.dry_run:
         return json_response(RejectedDryRun(count=total))
-    arguments = RejectedJob(filters=wanted.filter, before=utc_now())
+    arguments = RejectedJob(filters=wanted.filter, before=await _now(context))
     job = await start_job(context, grant.project_id, kind, arguments, total)
     return json_response(job, 202, {"Location": f"/v1/jobs/{job.id}"})
 

@@ -71,7 +71,10 @@ def _batch_of(row: Record, job: RunningJob, edited: str | None) -> Batch:
         indexes=[row["index"]],
         scores=scores,
     )
-    return batch_of(Entry(*place, b""), envelope, decode_scores(scores))
+    [score] = decode_scores(scores)
+    if edited is not None and score.timestamp is None:
+        score.timestamp = decode_scores(f"[{row['original']}]".encode())[0].timestamp
+    return batch_of(Entry(*place, b""), envelope, [score])
 
 
 async def _reject_again(connection: Connection, rejections: Sequence[Rejection]) -> None:
