@@ -29,6 +29,7 @@ load: $(RUN_STAMP) ## send a folder's scores to a running Assay: make load DATA=
 	@exec $(BIN)/python -m deploy.local load "$(DATA)" $(ARGS)
 
 test: $(DEV_STAMP) ## run every test; make test ARGS="-k trends" runs some
+	@$(BIN)/python -m pytest -q sdk/python/tests
 	@exec $(BIN)/python -m pytest -q $(ARGS)
 
 chaos: $(DEV_STAMP) ## break things under load and count: make chaos ARGS="--kills 100 --seed 7"

@@ -1,0 +1,288 @@
+"""Short scripts, ends, forks and crashes: each in a real process of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import SOURCES
+from scripted_ingest import Answer, ScriptedIngest, problem
+
+from assay import Client
+
+PATIENCE_SECONDS = 30
+POSIX = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+
+
+def run_script(script: str, ingest: ScriptedIngest, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run a script that may `import assay`, with the scripted ingest in its environment."""
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(SOURCES),
+            "PYTHONWARNINGS": "ignore::DeprecationWarning",  # newer Pythons warn of any fork beside a thread
+            "ASSAY_API_KEY": "assay_test",
+            "ASSAY_INGEST_URL": ingest.url,
+            **environment,
+        },
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+
+
+def traces(ingest: ScriptedIngest) -> Counter[str]:
+    return Counter(score["trace_id"] for score in ingest.scores)
+
+
+def test_a_short_script_loses_nothing(ingest: ScriptedIngest) -> None:
+    ended = run_script("import assay; assay.score('relevance', 0.5, trace_id='t1')", ingest)
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert traces(ingest) == {"t1": 1}
+
+
+def test_a_script_that_fails_sends_what_it_had_scored(ingest: ScriptedIngest) -> None:
+    ended = run_script("import assay; assay.score('relevance', 0.5, trace_id='t1'); 1 / 0", ingest)
+
+    assert "ZeroDivisionError" in ended.stderr
+    assert traces(ingest) == {"t1": 1}
+
+
+def test_a_score_at_the_very_end_is_sent(ingest: ScriptedIngest) -> None:
+    script = """
+        import atexit, assay
+        atexit.register(lambda: assay.score("relevance", 0.5, trace_id="last"))
+        import threading
+        threading.Thread(target=lambda: assay.score("relevance", 0.5, trace_id="thread")).start()
+        """
+    run_script(script, ingest)
+
+    assert traces(ingest) == {"last": 1, "thread": 1}
+
+
+def test_a_dead_server_does_not_hold_up_the_end(ingest: ScriptedIngest) -> None:
+    script = """
+        import assay
+        assay.init(ingest_url="http://127.0.0.1:9", shutdown_seconds=0.2)
+        assay.score("relevance", 0.5, trace_id="t1")
+        """
+    ended = run_script(script, ingest)
+
+    assert ended.returncode == 0
+    assert "1 score dropped: 1 × shut_down" in ended.stderr
+
+
+def test_a_cell_of_a_notebook_can_be_run_again(ingest: ScriptedIngest) -> None:
+    script = """
+        import asyncio, code
+        cell = (
+            "import assay\\n"
+            "assay.init(batch_size=10)\\n"
+            "made.append(assay.client())\\n"
+            "assay.score('relevance', 0.5, trace_id='t1')\\n"
+            "assert assay.flush(10)\\n"
+        )
+        made = []
+        async def notebook():  # cells run while an event loop does
+            for _ in range(3):
+                exec(cell, {"made": made})
+        asyncio.run(notebook())
+        assert len(set(map(id, made))) == 1
+        """
+    ended = run_script(script, ingest)
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert traces(ingest) == {"t1": 3}
+
+
+@POSIX
+def test_parent_and_children_of_a_fork_each_send_their_own(ingest: ScriptedIngest) -> None:
+    script = """
+        import os, assay
+        assay.init(batch_age_seconds=1000)
+        assay.score("relevance", 0.5, trace_id="before")
+        children = []
+        for number in range(4):
+            pid = os.fork()
+            if pid == 0:
+                assert assay.client().counters().scored == 0
+                assay.score("relevance", 0.5, trace_id=f"child {number}")
+                assert assay.flush(10)
+                os._exit(0)
+            children.append(pid)
+        assay.score("relevance", 0.5, trace_id="after")
+        assert [os.waitpid(pid, 0)[1] for pid in children] == [0] * 4
+        """
+    ended = run_script(script, ingest)
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert traces(ingest) == {"before": 1, "after": 1, **{f"child {number}": 1 for number in range(4)}}
+
+
+@POSIX
+def test_a_fork_while_other_threads_score_does_not_lock_the_child(ingest: ScriptedIngest) -> None:
+    script = """
+        import os, threading, assay
+        assay.init(batch_age_seconds=1000, queue_size=100)
+        stop = threading.Event()
+        def busy():
+            while not stop.is_set():
+                assay.score("relevance", 0.5, trace_id="busy")
+        threads = [threading.Thread(target=busy) for _ in range(4)]
+        for thread in threads: thread.start()
+        for number in range(20):
+            pid = os.fork()
+            if pid == 0:
+                assay.score("relevance", 0.5, trace_id=f"child {number}")
+                os._exit(0 if assay.flush(10) else 1)
+            assert os.waitpid(pid, 0)[1] == 0
+        stop.set()
+        for thread in threads: thread.join()
+        """
+    ended = run_script(script, ingest)
+
+    assert ended.returncode == 0, ended.stderr
+    assert {f"child {number}" for number in range(20)} <= set(traces(ingest))
+
+
+@POSIX
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_workers_of_a_pool_send_what_they_have_when_they_end(
+    ingest: ScriptedIngest, method: str, tmp_path: Path
+) -> None:
+    (tmp_path / "work.py").write_text("import assay\ndef work(n): assay.score('relevance', 0.5, trace_id=f't{n}')\n")
+    script = f"""
+        import multiprocessing, sys
+        sys.path.insert(0, {str(tmp_path)!r})
+        from work import work
+        if __name__ == "__main__":
+            context = multiprocessing.get_context({method!r})
+            processes = [context.Process(target=work, args=(n,)) for n in range(3)]
+            for process in processes: process.start()
+            for process in processes: process.join()
+        """
+    ended = run_script(script, ingest, PYTHONPATH=f"{SOURCES}:{tmp_path}")
+
+    assert ended.returncode == 0, ended.stderr
+    assert traces(ingest) == {"t0": 1, "t1": 1, "t2": 1}
+
+
+@POSIX
+def test_a_signal_handler_may_score(ingest: ScriptedIngest) -> None:
+    script = """
+        import os, signal, assay
+        signal.signal(signal.SIGALRM, lambda *_: assay.score("relevance", 0.5, trace_id="signal"))
+        signal.setitimer(signal.ITIMER_REAL, 0.0001, 0.0001)
+        for _ in range(20_000):
+            assay.score("relevance", 0.5, trace_id="main")
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        assert assay.flush(20)
+        counted = assay.client().counters()
+        assert counted.scored == counted.sent > 20_000, counted
+        """
+    ended = run_script(script, ingest)
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@POSIX
+def test_the_spool_survives_a_crash_of_the_application(
+    ingest: ScriptedIngest, make_client: Callable[..., Client], tmp_path: Path
+) -> None:
+    script = """
+        import os, signal, time, assay
+        from pathlib import Path
+        assay.init(ingest_url="http://127.0.0.1:9", batch_size=100)
+        for number in range(1000):
+            assay.score("relevance", 0.5, trace_id=f"t{number}")
+        spool = Path(os.environ["ASSAY_SPOOL_DIR"])
+        written = lambda: sum(path.read_bytes().count(b"\\n") for path in spool.rglob("*.jsonl"))
+        while written() < 1000:
+            time.sleep(0.001)
+        os.kill(os.getpid(), signal.SIGKILL)
+        """
+    crashed = run_script(script, ingest, ASSAY_SPOOL_DIR=str(tmp_path))
+    client = make_client(spool_dir=str(tmp_path))
+
+    assert crashed.returncode == -signal.SIGKILL
+    ingest.wait_for_requests(10)
+    assert client.flush(PATIENCE_SECONDS)
+    assert traces(ingest) == {f"t{number}": 1 for number in range(1000)}
+    assert client.counters()[:6] == (0, 1000, 0, 0, 0, 1000)
+    assert list(tmp_path.rglob("*.jsonl")) == []
+
+
+@POSIX
+def test_a_spooling_client_leaves_the_rest_to_the_next_one(
+    ingest: ScriptedIngest, make_client: Callable[..., Client], tmp_path: Path
+) -> None:
+    ingest.script = lambda request: problem(503, "queue_full", Retry_After="3600")
+    first = make_client(spool_dir=str(tmp_path), batch_size=3)
+    for number in range(10):
+        first.score("relevance", 0.5, trace_id=f"t{number}")
+
+    assert not first.shutdown(0.1)
+    assert first.counters().dropped == 0
+    ingest.requests.clear()
+    ingest.script = lambda request: Answer()
+    second = make_client(spool_dir=str(tmp_path))
+    ingest.wait_for_requests(4)
+    second.shutdown(PATIENCE_SECONDS)
+
+    assert traces(ingest) == {f"t{number}": 1 for number in range(10)}
+    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+
+
+@POSIX
+def test_a_spool_sends_as_a_queue_in_memory_does(
+    ingest: ScriptedIngest, make_client: Callable[..., Client], tmp_path: Path
+) -> None:
+    ingest.answer_next(Answer(hang_up=True), problem(503, "queue_full"), problem(413, "body_too_large"))
+    client = make_client(spool_dir=str(tmp_path), batch_size=100)
+
+    for number in range(950):
+        client.score("relevance", 0.5, trace_id=f"t{number}")
+
+    assert client.flush(PATIENCE_SECONDS)
+    assert {score["trace_id"] for score in ingest.scores} == {f"t{number}" for number in range(950)}
+    assert client.counters().sent == 950
+    assert list(tmp_path.rglob("*.jsonl")) == []
+
+
+@POSIX
+def test_a_full_spool_drops_and_counts(
+    ingest: ScriptedIngest, make_client: Callable[..., Client], tmp_path: Path
+) -> None:
+    ingest.script = lambda request: problem(503, "queue_full", Retry_After="3600")
+    client = make_client(
+        spool_dir=str(tmp_path), spool_bytes=20_000, queue_size=100, batch_size=10, shutdown_seconds=0.1
+    )
+
+    for _ in range(2000):
+        client.score("relevance", 0.5, trace_id="t1")
+
+    counted = client.counters()
+    assert counted.dropped > 1000
+    assert counted.scored == counted.pending + counted.dropped == 2000
+    assert sum(path.stat().st_size for path in tmp_path.rglob("*.jsonl")) < 25_000
+
+
+@POSIX
+def test_a_spool_that_can_not_be_written_holds_nobody_up(
+    ingest: ScriptedIngest, make_client: Callable[..., Client], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    client = make_client(spool_dir=str(tmp_path / "file"))
+
+    client.score("relevance", 0.5, trace_id="t1")
+
+    assert client.flush(PATIENCE_SECONDS)
+    assert traces(ingest) == {"t1": 1}
