@@ -9,7 +9,7 @@ from deploy.local.client import Client, RequestFailed
 from deploy.local.demo import SCORES, new_seed, send_demo, show_demo
 from deploy.local.errors import CannotStart
 from deploy.local.home import Home
-from deploy.local.load import SCORE_FILE, LoadPlan, load
+from deploy.local.load import SCORE_FILE, Access, LoadPlan, load, make_configs
 from deploy.local.progress import delivery_progress
 from deploy.local.records import read_credentials, read_run
 from deploy.local.run import run
@@ -42,7 +42,7 @@ def _command(options: argparse.Namespace, screen: Screen) -> int:
         case "demo":
             return asyncio.run(_demo(Home(settings.home), screen))
         case _:
-            return asyncio.run(_load(Home(settings.home), options, screen))
+            return _load(Home(settings.home), options, screen)
 
 
 async def _demo(home: Home, screen: Screen) -> int:
@@ -56,24 +56,25 @@ async def _demo(home: Home, screen: Screen) -> int:
     return 0 if report.all_accounted_for else 1
 
 
-async def _load(home: Home, options: argparse.Namespace, screen: Screen) -> int:
-    async with _client(home, options) as client:
-        report = await load(client, _plan(options), screen)
-    return 0 if report.all_accounted_for else 1
+def _load(home: Home, options: argparse.Namespace, screen: Screen) -> int:
+    access, plan = _access(home, options), _plan(home, options)
+    asyncio.run(make_configs(access, plan, screen))
+    return load(access, plan)
 
 
-def _client(home: Home, options: argparse.Namespace) -> Client:
+def _access(home: Home, options: argparse.Namespace) -> Access:
     """Return access to the server the options name; what they leave out is that of the Assay that runs here."""
     given = [options.ingest_url, options.api_url, options.api_key]
     if not all(given):
         here = read_run(home)
         given = [one or other for one, other in zip(given, (here.ingest_url, here.api_url, here.api_key), strict=True)]
-    return Client(*given, compress=options.gzip)
+    return Access(*given)
 
 
-def _plan(options: argparse.Namespace) -> LoadPlan:
+def _plan(home: Home, options: argparse.Namespace) -> LoadPlan:
     return LoadPlan(
         folder=options.folder,
+        notes=home.folder / "loads",
         file=options.file,
         batch_size=options.batch_size,
         senders=options.senders,
@@ -104,10 +105,9 @@ def _describe_load(parser: argparse.ArgumentParser) -> None:
     add(
         "--ids",
         action="store_true",
-        help="make ids of line numbers, so that a second run doubles nothing",
+        help="make ids of line numbers alone (default: of the file's name, the line number and its content)",
     )
     add("--id-prefix", help="what these ids start from: uuid5 of PREFIX:LINE in the URL namespace (default: main)")
-    add("--gzip", action="store_true", help="compress the requests")
     add("--ingest-url", help="where to send (default: the Assay that runs in ASSAY_HOME, as for the next two)")
     add("--api-url", help="where to read receipts and make score configs")
     add("--api-key", help="whose project")

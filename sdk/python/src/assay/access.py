@@ -29,6 +29,7 @@ class Access:
         self._settings = settings
         self._tries = tries
         self._idle: deque[Connection] = deque()
+        self._closed = False
 
     def get(self, path: str, wait_seconds: float = 0.0) -> Any:
         """Return the answer's JSON. `wait_seconds` is how much longer than usual the answer may take.
@@ -48,7 +49,8 @@ class Access:
         return answer
 
     def close(self) -> None:
-        """Close the connections that are not in use."""
+        """Keep no connection from now on."""
+        self._closed = True
         while self._idle:
             self._idle.pop().close()
 
@@ -64,6 +66,8 @@ class Access:
             return _Later(Unreachable(f"{self._url}: {str(error) or type(error).__name__}"), None)
         finally:
             self._idle.append(connection)
+            if self._closed:
+                self.close()
         if 200 <= answer.status < 300:
             return _json(answer.body)
         problem = _problem(answer.status, answer.body)

@@ -1,0 +1,1 @@
+"""The Python SDK and the command against the real server."""
