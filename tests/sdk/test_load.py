@@ -148,10 +148,18 @@ async def test_the_real_data_gives_its_true_aggregates(
     assert_true(house, json.loads((real_data / "truth.json").read_text()))
 
 
+def listen_to_interrupts() -> None:
+    """A program that a shell started in the background, as this test may be, hands on that SIGINT is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 async def interrupted_load(house: House, folder: Path, file: Path, number: signal.Signals, after_rows: int) -> int:
     """Start a load and send it a signal once so many rows can be read; its exit code."""
     loading = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "assay", "load", str(file), "--quiet"), cwd=folder, env=environment_of(house, folder)
+        *(sys.executable, "-m", "assay", "load", str(file), "--quiet"),
+        cwd=folder,
+        env=environment_of(house, folder),
+        preexec_fn=listen_to_interrupts,
     )
     await wait_until(lambda: sum(counts(house).values()) > after_rows)
     loading.send_signal(number)
