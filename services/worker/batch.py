@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from msgspec import Struct
@@ -10,6 +11,13 @@ from shared.envelope import Envelope, decode, original
 from shared.errors import UnreadableEnvelope
 from shared.queue import Entry
 from shared.scores import QueuedScore
+
+
+class Place(NamedTuple):
+    """A place among the writes of a project: of two writes to one id, the one with the greater place is the later."""
+
+    version: int
+    index: int
 
 
 class Batch(Struct, frozen=True):
@@ -26,6 +34,10 @@ class Batch(Struct, frozen=True):
     @property
     def received_at(self) -> datetime:
         return self.envelope.received_at
+
+    def place_of(self, at: int) -> "Place":
+        """Of the score at `at`. A replayed score stands alone in its batch and has the place of old."""
+        return Place(self.version, self.envelope.index_in_request(at))
 
     def original(self, at: int) -> str:
         return original(self.envelope, at)

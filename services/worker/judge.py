@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec import UNSET
 
-from services.worker.batch import Batch
+from services.worker.batch import Batch, Place
 from shared.configs import Rules
 from shared.scores import DataType, QueuedScore, data_type_of
 from shared.validation import Invalid, Valid, validate
@@ -15,7 +15,7 @@ from shared.validation import Invalid, Valid, validate
 ROW_COLUMNS = (
     "project_id", "id", "version", "name", "data_type", "numeric_value", "categorical_value", "boolean_value",
     "trace_id", "span_id", "session_id", "user_id", "source", "author", "comment", "metadata", "environment",
-    "config_id", "config_version", "violation", "scored_at", "received_at",
+    "config_id", "config_version", "violation", "scored_at", "received_at", "batch_index",
 )  # fmt: skip
 Row = tuple[Any, ...]
 # Project and id. The project is text: a UUID hashes, compares and encodes in Python code, at every score.
@@ -34,6 +34,10 @@ class Candidate(NamedTuple):
     @property
     def key(self) -> Key:
         return self.row[0], self.row[1]
+
+    @property
+    def place(self) -> Place:
+        return self.batch.place_of(self.at)
 
 
 class Rejection(NamedTuple):
@@ -61,7 +65,7 @@ def judge(batches: Sequence[Batch], rules_of: Mapping[UUID, Rules]) -> tuple[lis
     """In the order in which the scores were received. A project that is not in `rules_of` does not exist any more."""
     candidates: list[Candidate] = []
     rejections: list[Rejection] = []
-    for batch in sorted(batches, key=lambda batch: batch.version):
+    for batch in sorted(batches, key=lambda batch: batch.place_of(0)):
         rules = rules_of.get(batch.project_id)
         project = str(batch.project_id)
         for at, score in enumerate(batch.scores):
@@ -88,6 +92,7 @@ def _row(project: str, batch: Batch, at: int, score: QueuedScore, data_type: Dat
         score.trace_id, score.span_id, score.session_id, score.user_id, score.source, score.author,
         score.comment, _metadata(score), score.environment, verdict.config_id, verdict.config_version,
         verdict.violation, score.timestamp or envelope.received_at, envelope.received_at,
+        envelope.index_in_request(at),
     )  # fmt: skip
 
 

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-from services.worker.batch import Batch
+from services.worker.batch import Batch, Place
 from services.worker.judge import Candidate, Key, Rejection
 
 
 class Existing(NamedTuple):
     """A score that is in the database under the same id."""
 
-    version: int
+    place: Place
     created_at: datetime
 
 
@@ -38,7 +38,7 @@ def settle(
     existing: Mapping[Key, Existing],
     deleted: Mapping[Key, int],
 ) -> Settled:
-    """As if the candidates were written one by one, in the order given, which is the order of their versions.
+    """As if the candidates were written one by one, in the order given, which is the order of their places.
 
     `deleted` has the versions up to which ids are deleted: a copy from before the delete changes nothing.
     """
@@ -48,7 +48,7 @@ def settle(
         key = candidate.key
         tally = tallies[candidate.batch.batch_id]
         before = existing.get(key) if existing else None
-        if (existing or deleted) and _is_late(candidate.batch.version, before, deleted.get(key)):
+        if (existing or deleted) and _is_late(candidate.place, before, deleted.get(key)):
             tally.unchanged += 1
             continue
         if before is None and key not in latest:
@@ -61,8 +61,8 @@ def settle(
     return Settled(latest, tallies)
 
 
-def _is_late(version: int, before: Existing | None, deleted_up_to: int | None) -> bool:
-    """Whether a newer write, or a delete, was received after the score of this version."""
-    if before is not None and before.version >= version:
+def _is_late(place: Place, before: Existing | None, deleted_up_to: int | None) -> bool:
+    """Whether a newer write, or a delete, was received after the score at this place."""
+    if before is not None and before.place >= place:
         return True
-    return deleted_up_to is not None and deleted_up_to >= version
+    return deleted_up_to is not None and deleted_up_to >= place.version

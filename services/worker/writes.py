@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from services.worker.batch import Batch
+from services.worker.batch import Batch, Place
 from services.worker.judge import REJECTION_COLUMNS, ROW_COLUMNS, Candidate, Key, Rejection
 from services.worker.settle import Existing, Tally
 from shared.clock import utc_now
@@ -50,13 +50,16 @@ async def done_batches(connection: Connection, batches: Sequence[Batch]) -> set[
 async def existing_scores(connection: Connection, keys: Sequence[Key]) -> dict[Key, Existing]:
     rows = await connection.fetch(
         """
-        SELECT project_id, id, version, created_at
+        SELECT project_id, id, version, batch_index, created_at
         FROM scores JOIN unnest($1::uuid[], $2::text[]) AS asked (project_id, id) USING (project_id, id)
         """,
         [key[0] for key in keys],
         [key[1] for key in keys],
     )
-    return {(str(row["project_id"]), row["id"]): Existing(row["version"], row["created_at"]) for row in rows}
+    return {
+        (str(row["project_id"]), row["id"]): Existing(Place(row["version"], row["batch_index"]), row["created_at"])
+        for row in rows
+    }
 
 
 async def tombstones(

@@ -148,6 +148,8 @@ CREATE TABLE scores (
     violation         text COLLATE "C",
     comment           text,
     metadata          jsonb,
+    -- With `version` the place among the writes of the project: the place of the batch, and the one in the batch.
+    batch_index       integer NOT NULL DEFAULT 0,
     PRIMARY KEY (project_id, id),
     CONSTRAINT scores_value_fits_data_type CHECK (
         CASE data_type
@@ -324,91 +326,139 @@ BEGIN
 END
 $$;
 
--- Takes one bucket's share away. `n_min` and `n_max` are the extremes of what goes: where they are the bucket's own,
--- the bucket's are read again, from the rows for a quarter and from its quarters for a day.
-CREATE FUNCTION take_from_score_rollup(
-    w text, p uuid, n text, b timestamptz, t text, s text, e text, l text,
-    n_count bigint, n_sum numeric, n_sum_squares numeric, n_min double precision, n_max double precision
-) RETURNS void LANGUAGE plpgsql AS $$
+-- Takes scores away from their buckets. `gone` has what goes, by bucket, of both widths. All of it at once: scores of
+-- ten thousand environments of one quarter must not read that quarter ten thousand times. And by LATERAL and ON
+-- CONFLICT only, which go by the index: a join of so many with so many goes wrong where the planner expects few.
+CREATE FUNCTION take_from_score_rollups() RETURNS trigger LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
-    now_is score_rollups;
-    width_is interval := CASE w WHEN 'quarter' THEN interval '15 minutes' ELSE interval '1 day' END;
+    gone score_rollups[];
 BEGIN
-    UPDATE score_rollups
-    SET count = count - n_count, sum = sum - n_sum, sum_squares = sum_squares - n_sum_squares
-    WHERE project_id = p AND width = w AND name = n AND bucket = b
-        AND data_type = t AND source = s AND environment = e AND md5(label)::uuid = md5(l)::uuid
-    RETURNING * INTO now_is;
-
-    IF now_is.count = 0 THEN
-        DELETE FROM score_rollups
-        WHERE project_id = p AND width = w AND name = n AND bucket = b
-            AND data_type = t AND source = s AND environment = e AND md5(label)::uuid = md5(l)::uuid;
-    ELSIF w = 'quarter' AND (n_min <= now_is.min OR n_max >= now_is.max) THEN
-        -- Most often another score with the same value remains, and the first EXISTS finds it at once.
-        UPDATE score_rollups
-        SET min = CASE
-                WHEN n_min > now_is.min THEN now_is.min
-                WHEN EXISTS (
-                    SELECT FROM scores
-                    WHERE project_id = p AND name = n AND scored_at >= b AND scored_at < b + width_is
-                        AND data_type = t AND source = s AND environment = e AND numeric_value = now_is.min
-                ) THEN now_is.min
-                ELSE (
-                    SELECT min(numeric_value) FROM scores
-                    WHERE project_id = p AND name = n AND scored_at >= b AND scored_at < b + width_is
-                        AND data_type = t AND source = s AND environment = e
-                )
-            END,
-            max = CASE
-                WHEN n_max < now_is.max THEN now_is.max
-                WHEN EXISTS (
-                    SELECT FROM scores
-                    WHERE project_id = p AND name = n AND scored_at >= b AND scored_at < b + width_is
-                        AND data_type = t AND source = s AND environment = e AND numeric_value = now_is.max
-                ) THEN now_is.max
-                ELSE (
-                    SELECT max(numeric_value) FROM scores
-                    WHERE project_id = p AND name = n AND scored_at >= b AND scored_at < b + width_is
-                        AND data_type = t AND source = s AND environment = e
-                )
-            END
-        WHERE project_id = p AND width = w AND name = n AND bucket = b
-            AND data_type = t AND source = s AND environment = e AND md5(label)::uuid = md5(l)::uuid;
-    ELSIF w = 'day' AND (n_min <= now_is.min OR n_max >= now_is.max) THEN
-        UPDATE score_rollups
-        SET (min, max) = (
-            SELECT min(min), max(max) FROM score_rollups
-            WHERE project_id = p AND width = 'quarter' AND name = n AND bucket >= b AND bucket < b + width_is
-                AND data_type = t AND source = s AND environment = e
-        )
-        WHERE project_id = p AND width = w AND name = n AND bucket = b
-            AND data_type = t AND source = s AND environment = e AND md5(label)::uuid = md5(l)::uuid;
-    END IF;
+    PERFORM lock_scores_alone(ARRAY(SELECT DISTINCT project_id FROM old_scores));
+    gone := ARRAY(
+        SELECT ROW(
+            project_id, date_bin(w.step, scored_at, 'epoch'), count(*), min(numeric_value), max(numeric_value),
+            w.width, name, data_type, source, environment, coalesce(categorical_value, boolean_value::text, ''),
+            sum(numeric_value::text::numeric), sum(numeric_value::text::numeric * numeric_value::text::numeric)
+        )::score_rollups
+        FROM old_scores
+        CROSS JOIN (VALUES ('quarter', interval '15 minutes'), ('day', interval '1 day')) AS w (width, step)
+        GROUP BY
+            project_id, date_bin(w.step, scored_at, 'epoch'), w.width, name, data_type, source, environment,
+            coalesce(categorical_value, boolean_value::text, '')
+    );
+    PERFORM subtract_from_score_rollups(gone);
+    PERFORM read_quarter_extremes_again(gone);
+    PERFORM read_day_extremes_again(gone);  -- from the quarters: hence after them
+    RETURN NULL;
 END
 $$;
 
-CREATE FUNCTION take_from_score_rollups() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION subtract_from_score_rollups(gone score_rollups[]) RETURNS void
+    LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 BEGIN
-    PERFORM lock_scores_alone(ARRAY(SELECT DISTINCT project_id FROM old_scores));
-    PERFORM take_from_score_rollup(
-        width, project_id, name, bucket, data_type, source, environment, label, count, sum, sum_squares, min, max
-    )
-    FROM (
+    INSERT INTO score_rollups AS r
+        (project_id, width, bucket, name, data_type, source, environment, label, count, sum, sum_squares)
+    SELECT project_id, width, bucket, name, data_type, source, environment, label, -count, -sum, -sum_squares
+    FROM unnest(gone)
+    ON CONFLICT (project_id, width, name, bucket, data_type, source, environment, (md5(label)::uuid)) DO UPDATE
+    SET count = r.count + excluded.count,
+        sum = r.sum + excluded.sum,
+        sum_squares = r.sum_squares + excluded.sum_squares;
+
+    DELETE FROM score_rollups
+    WHERE ctid = ANY (ARRAY(SELECT is_now.ctid FROM buckets_now(gone) AS is_now WHERE is_now.count = 0));
+END
+$$;
+
+-- The buckets of `gone` as they are now, and the extremes of what went.
+CREATE FUNCTION buckets_now(gone score_rollups[]) RETURNS TABLE (
+    ctid tid, project_id uuid, width text, bucket timestamptz, name text, source text, environment text, count bigint,
+    min double precision, max double precision, gone_min double precision, gone_max double precision
+) LANGUAGE sql STABLE ROWS 10 SET plan_cache_mode = force_custom_plan AS $$
+    SELECT
+        r.ctid, r.project_id, r.width, r.bucket, r.name, r.source, r.environment, r.count, r.min, r.max, g.min, g.max
+    FROM unnest(gone) AS g
+    CROSS JOIN LATERAL (
+        SELECT s.ctid, s.* FROM score_rollups AS s
+        WHERE s.project_id = g.project_id AND s.width = g.width AND s.name = g.name AND s.bucket = g.bucket
+            AND s.data_type = g.data_type AND s.source = g.source AND s.environment = g.environment
+            AND md5(s.label)::uuid = md5(g.label)::uuid
+        LIMIT 1
+    ) AS r
+$$;
+
+-- Quarters that lost a score as small as their smallest, or as large as their largest. Most often another score with
+-- the same value remains and is among the first ones. Where it isn't, the quarter is read whole, once.
+CREATE FUNCTION read_quarter_extremes_again(gone score_rollups[]) RETURNS void
+    LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+BEGIN
+    INSERT INTO score_rollups AS r
+        (project_id, width, bucket, name, data_type, source, environment, label, count, sum, sum_squares, min, max)
+    WITH doubtful AS MATERIALIZED (
+        SELECT project_id, name, bucket, source, environment, min, max, gone_min <= min AS min_is, gone_max >= max AS max_is
+        FROM buckets_now(gone)
+        WHERE width = 'quarter' AND (gone_min <= min OR gone_max >= max)
+    ),
+    first_ones AS (
         SELECT
-            w.width, project_id, name, date_bin(w.step, scored_at, 'epoch') AS bucket, data_type, source, environment,
-            coalesce(categorical_value, boolean_value::text, '') AS label,
-            count(*) AS count,
-            sum(numeric_value::text::numeric) AS sum,
-            sum(numeric_value::text::numeric * numeric_value::text::numeric) AS sum_squares,
-            min(numeric_value) AS min,
-            max(numeric_value) AS max
-        FROM old_scores
-        CROSS JOIN (VALUES ('quarter', interval '15 minutes'), ('day', interval '1 day')) AS w (width, step)
-        GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
-        ORDER BY w.width DESC  -- the quarters first: a day reads its extremes from them
-    ) AS gone;
-    RETURN NULL;
+            d.project_id, d.name, d.bucket, s.source, s.environment,
+            min(s.numeric_value) AS min, max(s.numeric_value) AS max
+        FROM (SELECT DISTINCT project_id, name, bucket FROM doubtful) AS d
+        CROSS JOIN LATERAL (
+            SELECT source, environment, numeric_value FROM scores
+            WHERE project_id = d.project_id AND name = d.name AND data_type = 'NUMERIC'
+                AND scored_at >= d.bucket AND scored_at < d.bucket + interval '15 minutes'
+            LIMIT 200
+        ) AS s
+        GROUP BY 1, 2, 3, 4, 5
+    ),
+    unknown AS (
+        SELECT project_id, name, bucket
+        FROM (
+            SELECT
+                project_id, name, bucket, source, environment, min, max, min_is, max_is,
+                NULL::double precision AS first_min, NULL::double precision AS first_max
+            FROM doubtful
+            UNION ALL
+            SELECT project_id, name, bucket, source, environment, NULL, NULL, false, false, min, max FROM first_ones
+        ) AS side_by_side
+        GROUP BY project_id, name, bucket, source, environment
+        HAVING (bool_or(min_is) AND min(min) IS DISTINCT FROM min(first_min))
+            OR (bool_or(max_is) AND max(max) IS DISTINCT FROM max(first_max))
+    )
+    SELECT u.project_id, 'quarter', u.bucket, u.name, 'NUMERIC', s.source, s.environment, '', 0, 0, 0, s.min, s.max
+    FROM (SELECT DISTINCT project_id, name, bucket FROM unknown) AS u
+    CROSS JOIN LATERAL (
+        SELECT source, environment, min(numeric_value) AS min, max(numeric_value) AS max FROM scores
+        WHERE project_id = u.project_id AND name = u.name AND data_type = 'NUMERIC'
+            AND scored_at >= u.bucket AND scored_at < u.bucket + interval '15 minutes'
+        GROUP BY source, environment
+    ) AS s
+    ON CONFLICT (project_id, width, name, bucket, data_type, source, environment, (md5(label)::uuid)) DO UPDATE
+    SET min = excluded.min, max = excluded.max
+    WHERE (r.min, r.max) IS DISTINCT FROM (excluded.min, excluded.max);
+END
+$$;
+
+CREATE FUNCTION read_day_extremes_again(gone score_rollups[]) RETURNS void
+    LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+BEGIN
+    INSERT INTO score_rollups AS r
+        (project_id, width, bucket, name, data_type, source, environment, label, count, sum, sum_squares, min, max)
+    SELECT d.project_id, 'day', d.bucket, d.name, 'NUMERIC', q.source, q.environment, '', 0, 0, 0, q.min, q.max
+    FROM (
+        SELECT DISTINCT project_id, name, bucket FROM buckets_now(gone)
+        WHERE width = 'day' AND (gone_min <= min OR gone_max >= max)
+    ) AS d
+    CROSS JOIN LATERAL (
+        SELECT source, environment, min(min) AS min, max(max) AS max FROM score_rollups
+        WHERE project_id = d.project_id AND width = 'quarter' AND name = d.name AND data_type = 'NUMERIC'
+            AND bucket >= d.bucket AND bucket < d.bucket + interval '1 day'
+        GROUP BY source, environment
+    ) AS q
+    ON CONFLICT (project_id, width, name, bucket, data_type, source, environment, (md5(label)::uuid)) DO UPDATE
+    SET min = excluded.min, max = excluded.max
+    WHERE (r.min, r.max) IS DISTINCT FROM (excluded.min, excluded.max);
 END
 $$;
 

@@ -21,6 +21,7 @@ class Sent:
 @dataclass(frozen=True)
 class Stored:
     order: int
+    index: int
     score: dict[str, Any]
 
 
@@ -48,9 +49,11 @@ class Model:
             self.rejected[batch.batch_id, index] = (score_id, code)
             return "rejected"
         before = self.stored.get(score_id)
-        if batch.order < self.deleted.get(score_id, 0) or (before is not None and before.order > batch.order):
+        if batch.order < self.deleted.get(score_id, 0):
             return "unchanged"
-        self.stored[score_id] = Stored(batch.order, score)
+        if before is not None and (before.order, before.index) > (batch.order, index):
+            return "unchanged"
+        self.stored[score_id] = Stored(batch.order, index, score)
         return "stored" if before is None else "replaced"
 
     def delete(self, score_id: str, order: int) -> bool:
@@ -77,12 +80,7 @@ class Model:
                 continue
             del self.rejected[batch_id, index]
             self.receipts[batch_id]["rejected"] -= 1
-            before = self.stored.get(score_id)
-            if self._broken_rule(score) is None and before is not None and before.order == batch.order:
-                outcome = "unchanged"  # a neighbour of its own batch was stored under its id
-            else:
-                outcome = self._write(batch, index, score_id, score)
-            self.receipts[batch_id][outcome] += 1
+            self.receipts[batch_id][self._write(batch, index, score_id, score)] += 1
 
     def _broken_rule(self, score: dict[str, Any]) -> str | None:
         name, value = score["name"], score["value"]

@@ -165,3 +165,35 @@ async def test_a_replay_of_several_scores_of_one_batch_loses_none_to_one_that_po
     assert [one["code"] for one in await stack.items("/v1/rejected-scores")] == ["storage_error"]
     receipt = await stack.receipt(answer.json()["batch_id"])
     assert (receipt["stored"], receipt["rejected"]) == (1, 1)
+
+
+async def test_of_two_scores_of_one_id_in_a_batch_the_later_wins_also_when_it_is_replayed(
+    stack_with_jobs: Stack,
+) -> None:
+    stack = stack_with_jobs
+    config_id = await config(stack, max_value=1)
+    receipt = await stack.store(a_score(id="s1", value=0.5), a_score(id="s1", value=5))
+    await stack.patch(f"/v1/score-configs/{config_id}", {"max_value": None})
+    [rejected] = await stack.items("/v1/rejected-scores")
+
+    job = (await stack.post(f"/v1/rejected-scores/{rejected['id']}/replay", None)).json()
+
+    assert job["counts"]["replaced"] == 1
+    assert (await stack.read("/v1/scores/s1")).json()["value"] == 5
+    moved = await stack.receipt(receipt["batch_id"])
+    assert (moved["stored"], moved["replaced"], moved["rejected"]) == (1, 1, 0)
+
+
+async def test_the_earlier_of_two_scores_of_one_id_in_a_batch_changes_nothing_when_it_is_replayed(
+    stack_with_jobs: Stack,
+) -> None:
+    stack = stack_with_jobs
+    config_id = await config(stack, max_value=1)
+    await stack.store(a_score(id="s1", value=5), a_score(id="s1", value=0.5))
+    await stack.patch(f"/v1/score-configs/{config_id}", {"max_value": None})
+    [rejected] = await stack.items("/v1/rejected-scores")
+
+    job = (await stack.post(f"/v1/rejected-scores/{rejected['id']}/replay", None)).json()
+
+    assert job["counts"]["unchanged"] == 1
+    assert (await stack.read("/v1/scores/s1")).json()["value"] == 0.5

@@ -133,3 +133,22 @@ async def test_verification_reports_a_bucket_that_is_wrong(connection: asyncpg.C
     [difference] = await verify_project(connection, project.id)
 
     assert (difference.width, difference.count_by_rollup, difference.count_by_rows) == ("day", 5, 1)
+
+
+async def test_extremes_of_many_environments_of_one_quarter_come_back(
+    connection: asyncpg.Connection, project: Project
+) -> None:
+    """More of them than are looked at before the quarter is read whole."""
+    rows = [
+        {"id": f"{letter}{number}", "environment": f"e{number}", "value": number + share}
+        for number in range(300)
+        for letter, share in (("low", 0.1), ("middle", 0.5), ("high", 0.9))
+    ]
+    await insert(connection, project.id, *rows)
+
+    await connection.execute("DELETE FROM scores WHERE id LIKE 'low%' OR id LIKE 'high2%'")
+
+    extremes = "SELECT DISTINCT min, max FROM score_rollups WHERE environment = $1"  # the same in quarter and day
+    assert [tuple(row) for row in await connection.fetch(extremes, "e5")] == [(5.5, 5.9)]
+    assert [tuple(row) for row in await connection.fetch(extremes, "e250")] == [(250.5, 250.5)]
+    assert await verify_project(connection, project.id) == []

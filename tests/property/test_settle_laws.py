@@ -40,7 +40,7 @@ def winners(settled: Settled) -> dict[Key, tuple[str, int]]:
 
 def written(settled: Settled, existing: dict[Key, Existing]) -> dict[Key, Existing]:
     """What is in the database afterwards."""
-    return existing | {key: Existing(candidate.batch.version, NOW) for key, candidate in settled.latest.items()}
+    return existing | {key: Existing(candidate.place, NOW) for key, candidate in settled.latest.items()}
 
 
 def one_by_one(batches: list[Batch]) -> dict[Key, tuple[str, int]]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from services.worker.batch import Batch, Unreadable, in_portions, open_entry
+from services.worker.batch import Batch, Place, Unreadable, in_portions, open_entry
 from services.worker.judge import Key, judge
 from services.worker.settle import Existing, Settled, Tally, settle
 from shared.queue import Entry
@@ -26,7 +26,7 @@ def counts(tally: Tally) -> tuple[int, int, int, int]:
 
 
 def in_the_database(score_id: str, version: int) -> dict[Key, Existing]:
-    return {(str(PROJECT), score_id): Existing(version, NOW)}
+    return {(str(PROJECT), score_id): Existing(Place(version, 0), NOW)}
 
 
 def test_new_scores_are_stored_and_broken_ones_rejected() -> None:
