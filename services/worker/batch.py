@@ -17,7 +17,7 @@ class Place(NamedTuple):
     """A place among the writes of a project: of two writes to one id, the one with the greater place is the later."""
 
     version: int
-    index: int
+    batch_index: int
 
 
 class Batch(Struct, frozen=True):
