@@ -33,12 +33,20 @@ class Envelope(Struct, kw_only=True):
         return at if self.indexes is None else self.indexes[at]
 
 
+class Address(Struct, frozen=True):
+    """What is known of a batch without reading its scores. None: not even that."""
+
+    project_id: UUID | None = None
+    ids: list[str] | None = None
+
+
 class _Header(Struct):
     v: int
 
 
 _encoder = msgspec.msgpack.Encoder()
 _header_decoder = msgspec.msgpack.Decoder(_Header)
+_address_decoder = msgspec.msgpack.Decoder(Address)
 _envelope_decoder = msgspec.msgpack.Decoder(Envelope)
 _scores_decoder = msgspec.json.Decoder(list[QueuedScore])
 _raw_scores_decoder = msgspec.json.Decoder(list[msgspec.Raw])
@@ -61,6 +69,14 @@ def decode(data: bytes) -> tuple[Envelope, list[QueuedScore]]:
     if len(scores) != len(envelope.ids):
         raise UnreadableEnvelope(f"{len(envelope.ids)} ids for {len(scores)} scores")
     return envelope, scores
+
+
+def address_of(data: bytes) -> Address:
+    """Also of an envelope that `decode` can't read, as far as it can be made out."""
+    try:
+        return _address_decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Address()
 
 
 def decode_scores(scores: bytes) -> list[QueuedScore]:

@@ -33,6 +33,8 @@ async def open_pool(url: str, *, size_max: int, statement_timeout_ms: int, name:
         server_settings={
             "application_name": f"assay-{name}",
             "statement_timeout": str(statement_timeout_ms),
+            # So that who waits for others can be told from who takes too long by itself.
+            "lock_timeout": str(statement_timeout_ms // 2),
             # A process that is frozen inside a transaction must not hold its locks for ever.
             "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_MS),
             "timezone": "UTC",
@@ -58,12 +60,18 @@ async def wait_for_postgres(url: str, pause_seconds: float = 0.5) -> None:
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether the same statement can succeed later: the store is away or busy, the data is not at fault."""
+    """Whether the same statement can succeed later: the store is away or busy, the data is not at fault. Of one that
+    took too long nobody can tell: see `took_too_long`."""
     if isinstance(error, asyncpg.PostgresError):
         return (error.sqlstate or "")[:2] in _PASSING_CLASSES
     # A connection that ends in the middle of an answer also shows as InternalClientError.
     broken = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError, StoreUnavailable)
     return isinstance(error, broken)
+
+
+def took_too_long(error: BaseException) -> bool:
+    """Whether the statement itself took longer than it may; waiting for a lock is another error."""
+    return isinstance(error, asyncpg.QueryCanceledError)
 
 
 def affected(command_tag: str) -> int:

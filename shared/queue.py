@@ -18,7 +18,6 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 GROUP = "persist"
-DEAD_LETTERS = "assay:dead-letters"
 FIELD = b"e"
 
 # 2^20 entries of one millisecond and stream come before the next one's; 2^42 ms last until the year 2109.
@@ -115,7 +114,9 @@ async def read(redis: Redis, consumer: str, shards: int, *, count: int, block_ms
     streams: dict[Any, Any] = dict.fromkeys(number_of, ">")
     answer = await redis.xreadgroup(GROUP, consumer, streams, count=count, block=block_ms)
     entries = [
-        Entry(number_of[key], entry_id.decode(), fields[FIELD]) for key, found in answer for entry_id, fields in found
+        Entry(number_of[key], entry_id.decode(), fields.get(FIELD, b""))
+        for key, found in answer
+        for entry_id, fields in found
     ]
     return sorted(entries, key=lambda entry: entry.stream % 2)
 
@@ -124,7 +125,7 @@ async def claim(redis: Redis, consumer: str, stream: int, *, idle_ms: int, count
     """Take over entries that another consumer was given and has not finished for `idle_ms`."""
     answer: Any = await redis.xautoclaim(key_of(stream), GROUP, consumer, min_idle_time=idle_ms, count=count)
     return [
-        Entry(stream, entry_id.decode(), fields[FIELD])
+        Entry(stream, entry_id.decode(), fields.get(FIELD, b""))
         for entry_id, fields in answer[1]
         if fields  # deleted meanwhile: Redis 6.2 hands those out as nil
     ]
@@ -142,18 +143,6 @@ async def acknowledge(redis: Redis, entries: Sequence[Entry]) -> None:
     await pipeline.execute()
 
 
-async def bury(redis: Redis, entry: Entry, reason: str) -> None:
-    """Move an entry that can't be read to the dead letters, whole and in one transaction."""
-    pipeline = redis.pipeline(transaction=True)
-    pipeline.xadd(
-        DEAD_LETTERS,
-        {FIELD: entry.data, b"stream": entry.stream, b"entry_id": entry.entry_id, b"reason": reason},
-    )
-    pipeline.xack(key_of(entry.stream), GROUP, entry.entry_id)
-    pipeline.xdel(key_of(entry.stream), entry.entry_id)
-    await pipeline.execute()
-
-
 async def find(redis: Redis, batch_id: str) -> Entry | None:
     """The entry of a batch that is still in the queue, or None."""
     place = place_of_batch(batch_id)
@@ -161,7 +150,7 @@ async def find(redis: Redis, batch_id: str) -> Entry | None:
         return None
     stream, entry_id = place
     found: Any = await redis.xrange(key_of(stream), min=entry_id, max=entry_id)
-    return Entry(stream, entry_id, found[0][1][FIELD]) if found else None
+    return Entry(stream, entry_id, found[0][1].get(FIELD, b"")) if found else None
 
 
 class StreamState(Struct, frozen=True):

@@ -1,7 +1,8 @@
 """`Assay-Complete-Through`: the time up to which everything that was accepted is in what a read answers.
 
-A stream holds an entry until it is persisted, so the oldest entry of a shard says how far its projects are stored. The
-look is taken before the query: what it says of then is true of any later snapshot, and stays true when Redis is away.
+A stream holds an entry until it is persisted, so the oldest entry of a shard says how far its projects are stored; one
+among the dead letters holds it back too. The look is taken before the query: what it says of then is true of any later
+snapshot, and stays true when Redis is away.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from services.api.metrics import ApiMetrics
+from shared import dead_letters
 from shared.queue import states, stream_of, streams_of
 
 log = structlog.get_logger()
@@ -40,9 +42,13 @@ class CompleteThrough:
 
     async def look(self) -> None:
         now_ms, streams = await states(self._redis, self._shards)
+        dead = [(stream, int(entry_id.split("-")[0])) for stream, entry_id in await dead_letters.places(self._redis)]
         for state in streams:
+            unstored = [ms for stream, ms in dead if stream == state.stream]
+            if state.oldest_ms is not None:
+                unstored.append(state.oldest_ms)
             # The entry's own millisecond is not complete; nor is this one, in which more may come.
-            through_ms = (now_ms if state.oldest_ms is None else min(now_ms, state.oldest_ms)) - 1
+            through_ms = min([now_ms, *unstored]) - 1
             self._through_ms[state.stream] = max(self._through_ms[state.stream] or 0, through_ms)
         behind = max(now_ms - (through_ms or 0) for through_ms in self._through_ms)
         self._metrics.behind_seconds.set(max(0, behind) / 1000)

@@ -11,7 +11,7 @@ from services.worker.backoff import waits
 from services.worker.handle import Handler, Stopped
 from services.worker.metrics import WorkerMetrics
 from services.worker.settings import Settings
-from shared import queue
+from shared import dead_letters, queue
 from shared.queue import Entry
 
 log = structlog.get_logger()
@@ -88,14 +88,17 @@ class Consumer:
 
     async def _take_over(self) -> None:
         idle_ms = int(self._settings.claim_idle_seconds * 1000)
+        found_most = 0
         for stream in queue.streams_of(self._settings.queue_shards):
             found = await queue.claim(self._redis, self._name, stream, idle_ms=idle_ms, count=CLAIM_ENTRIES_MAX)
+            found_most = max(found_most, len(found))
             entries = [entry for entry in found if entry.batch_id not in self._in_hand]
             if entries:
                 self._metrics.claimed.inc(len(entries))
                 log.info("entries_taken_over", stream=stream, entries=len(entries))
                 await self._handle(entries)
-        await self._pause(self._settings.claim_idle_seconds / 2)
+        if found_most < CLAIM_ENTRIES_MAX:  # else there is more to take over
+            await self._pause(self._settings.claim_idle_seconds / 2)
 
     async def _handle(self, entries: list[Entry]) -> None:
         if not entries:
@@ -110,6 +113,7 @@ class Consumer:
 
     async def _tell_queue(self) -> None:
         self._metrics.tell_queue(*await queue.states(self._redis, self._settings.queue_shards))
+        self._metrics.dead_letters_kept.set(await dead_letters.count(self._redis))
         await self._pause(TELL_SECONDS)
 
     async def _pause(self, seconds: float) -> None:

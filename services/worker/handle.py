@@ -21,13 +21,15 @@ from services.worker.config_cache import ConfigCache
 from services.worker.metrics import WorkerMetrics
 from services.worker.persist import Persisted, persist
 from shared.clock import utc_now
-from shared.postgres import Pool, is_passing
-from shared.queue import Entry, acknowledge, bury
+from shared.dead_letters import bury
+from shared.postgres import Pool, is_passing, took_too_long
+from shared.queue import Entry, acknowledge
 
 log = structlog.get_logger()
 
 REQUEST_IDS_LOGGED_MAX = 20
-LASTING_FAILURES_MAX = 5
+FAILURES_TOGETHER_MAX = 2  # then a portion is taken apart
+FAILURES_ALONE_MAX = 5  # then a batch is buried, if others are persisted meanwhile
 
 T = TypeVar("T")
 
@@ -37,7 +39,7 @@ class Stopped(Exception):
 
 
 class LastingFailure(Exception):
-    """The work failed again and again, and nothing says that it would pass."""
+    """The work failed again and again, and nothing says that it would pass, or took too long each time."""
 
 
 class Handler:
@@ -65,24 +67,38 @@ class Handler:
         return sum(len(batch.scores) for batch in batches)
 
     async def _persist(self, batches: list[Batch]) -> None:
-        """A portion that fails again and again, for a reason that does not pass, is taken apart. A batch that does so
-        alone while others are persisted is buried, so that it can't hold them up for ever."""
-        started, others = time.perf_counter(), self._transactions
-
-        def is_hopeless(failures: int) -> bool:
-            return failures >= LASTING_FAILURES_MAX and (len(batches) > 1 or self._transactions > others)
-
-        try:
-            persisted = await self._until_done(
-                "persist", lambda: persist(self._pool, self._cache, batches), is_hopeless
-            )
-        except LastingFailure as failure:
-            if len(batches) == 1:
-                await self._bury(Unreadable(batches[0].entry, f"can't be persisted: {failure}"))
-            else:
-                for batch in batches:
-                    await self._persist([batch])
+        """A portion that fails again, for a reason that does not look as if it would pass, is taken apart."""
+        if len(batches) == 1:
+            await self._persist_alone(batches[0], since=self._transactions)
             return
+        try:
+            await self._write(batches, lambda failures: failures >= FAILURES_TOGETHER_MAX)
+        except LastingFailure:
+            await self._persist_apart(batches)
+
+    async def _persist_apart(self, batches: list[Batch]) -> None:
+        """Each has one try before any has a second: none waits behind one that never succeeds."""
+        since, failed = self._transactions, []
+        for batch in batches:
+            try:
+                await self._write([batch], lambda _failures: True)
+            except LastingFailure:
+                failed.append(batch)
+        for batch in failed:
+            await self._persist_alone(batch, since)
+
+    async def _persist_alone(self, batch: Batch, since: int) -> None:
+        """One that fails again and again, while others have been persisted (`since`: transactions before its first
+        try), is buried, so that it can't hold them up for ever."""
+        try:
+            await self._write([batch], lambda f: f >= FAILURES_ALONE_MAX and self._transactions > since)
+        except LastingFailure as failure:
+            await self._bury(Unreadable(batch.entry, f"can't be persisted: {failure}"))
+
+    async def _write(self, batches: list[Batch], is_hopeless: Callable[[int], bool]) -> None:
+        """One transaction, tried until it succeeds. Raises what `_until_done` raises."""
+        started = time.perf_counter()
+        persisted = await self._until_done("persist", lambda: persist(self._pool, self._cache, batches), is_hopeless)
         self._transactions += 1
         self._tell(batches, persisted, time.perf_counter() - started)
 
@@ -129,7 +145,7 @@ class Handler:
         """Whether it looks as if it would pass."""
         reason = type(error).__name__
         self._metrics.retries.labels(reason).inc()
-        passing = is_passing(error) or isinstance(error, RedisError)
+        passing = (is_passing(error) and not took_too_long(error)) or isinstance(error, RedisError)
         if passing:
             log.warning("step_tried_again", step=step, reason=reason)
         else:

@@ -25,6 +25,9 @@ class WorkerMetrics:
         self.dead_letters = register.counter(
             "assay_worker_dead_letters_total", "Entries that can't be read, or not be persisted for a lasting reason."
         )
+        self.dead_letters_kept = register.gauge(
+            "assay_worker_dead_letters_kept", "Dead letters that wait for an operator."
+        )
         self.claimed = register.counter("assay_worker_claimed_total", "Entries taken over from other workers.")
         self.config_cache = register.counter("assay_worker_config_cache_total", "Look-ups of rules.", "result")
         self.queue_entries = register.gauge("assay_worker_queue_entries", "Batches in the queue.", "stream")

@@ -12,6 +12,7 @@ from services.worker.config_cache import ConfigCache
 from services.worker.metrics import WorkerMetrics
 from services.worker.persist import persist
 from shared import queue
+from shared.dead_letters import STREAM
 from shared.metrics import Register
 from shared.postgres import open_pool
 from tests.builders import a_score
@@ -175,7 +176,7 @@ async def test_an_envelope_of_a_newer_release_is_kept_among_the_dead_letters(hou
             await house.has_counted("assay_worker_dead_letters_total")
             await house.store(a_score(id="after"))
 
-        [(_, letter)] = await redis.xrange(queue.DEAD_LETTERS)
+        [(_, letter)] = await redis.xrange(STREAM)
     assert letter[queue.FIELD] == data
     assert [one["reason"] for one in house.told("entry_buried")] == ["envelope version 2, this release reads 1"]
     await house.holds_exactly({"after"})

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from services.worker.jobs.housekeeping import apply_retention, forget_tombstones
+from services.worker.jobs.housekeeping import Retained, apply_retention, forget_tombstones
 from services.worker.jobs.verify_rollups import verify_rollups
 from shared.postgres import Pool, open_pool
 from shared.queue import ensure_groups
-from tests.builders import a_score
-from tests.stack import Stack, open_stack, running_worker
+from tests.builders import a_numeric_config, a_score
+from tests.stack import Stack, make_project, open_stack, running_worker
 from tests.waiting import wait_until
 
 
@@ -146,10 +146,42 @@ async def test_retention_deletes_what_is_older_and_nothing_else(stack: Stack) ->
     await stack.patch("/v1/project", {"retention_days": 30})
 
     async with pool_of(stack) as pool:
-        assert (await apply_retention(pool), await apply_retention(pool)) == (1, 0)
+        assert await apply_retention(pool) == Retained(scores=1)
+        assert await apply_retention(pool) == Retained()
 
     assert [item["id"] for item in await stack.items("/v1/scores")] == ["new"]
     assert not await rollups_differ(stack)
+
+
+async def test_retention_forgets_rejected_scores_too(stack: Stack) -> None:
+    await stack.post("/v1/score-configs", a_numeric_config(max_value=1))
+    await stack.store(a_score(id="old", value=7))
+    await stack.fetch("UPDATE rejected_scores SET rejected_at = now() - interval '31 days' RETURNING 1")
+    await stack.store(a_score(id="new", value=7))
+    await stack.patch("/v1/project", {"retention_days": 30})
+
+    async with pool_of(stack) as pool:
+        assert await apply_retention(pool) == Retained(rejected_scores=1)
+
+    assert [item["score_id"] for item in await stack.items("/v1/rejected-scores")] == ["new"]
+
+
+async def test_retention_that_fails_in_one_project_goes_on_with_the_others(stack: Stack) -> None:
+    stranger = await make_project(stack.database_url, stack.redis_url, "stranger")
+    for project in (stack.project, stranger):
+        await stack.store(a_score(id="old", timestamp="2020-01-01T00:00:00Z"), project=project)
+        await stack.fetch("UPDATE projects SET retention_days = 30 WHERE id = $1 RETURNING 1", project.id)
+    first, second = sorted((stack.project, stranger), key=lambda project: project.id)
+    await stack.fetch("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''no''; END'")
+    await stack.fetch(
+        "CREATE TRIGGER refuse BEFORE DELETE ON scores "
+        f"FOR EACH ROW WHEN (OLD.project_id = '{first.id}') EXECUTE FUNCTION refuse()"
+    )
+
+    async with pool_of(stack) as pool:
+        assert await apply_retention(pool) == Retained(scores=1, failed_projects=1)
+
+    assert [(await stack.items("/v1/scores", project=one)) == [] for one in (first, second)] == [False, True]
 
 
 async def test_a_tombstone_lives_as_long_as_the_queue_holds_something_older(database_url: str, redis_url: str) -> None:

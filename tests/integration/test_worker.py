@@ -9,9 +9,10 @@ from redis.asyncio import Redis
 from services.worker.jobs.reconcile_keys import reconcile_keys
 from services.worker.jobs.tidy_consumers import tidy_consumers
 from services.worker.jobs.verify_rollups import verify_rollups
+from shared.dead_letters import STREAM
 from shared.key_directory import DIRECTORY
 from shared.postgres import open_pool
-from shared.queue import DEAD_LETTERS, GROUP, ensure_groups, key_of, states, stream_of, streams_of
+from shared.queue import GROUP, ensure_groups, key_of, states, stream_of, streams_of
 from tests.builders import a_numeric_config, a_score
 from tests.stack import Project, Stack, make_project, open_stack, running_worker
 from tests.waiting import wait_until
@@ -99,7 +100,7 @@ async def test_an_unreadable_entry_goes_to_the_dead_letters_and_the_rest_goes_on
     receipt = await stack.store(a_score(id="s1"))
 
     assert receipt["stored"] == 1
-    [(_, letter)] = await wait_until(lambda: redis.xrange(DEAD_LETTERS))
+    [(_, letter)] = await wait_until(lambda: redis.xrange(STREAM))
     assert letter[b"e"] == b"not an envelope"
     await wait_until(lambda: queue_is_empty(stack.redis_url))
     await redis.aclose()

@@ -15,8 +15,9 @@ from services.api.context import Context, context_of
 from services.api.params import Query
 from services.api.queries.receipts import Counts, get_counts
 from services.api.queries.rejected import RejectedScore, rejected_of_batch
-from shared.envelope import decode
-from shared.errors import NotFound, StoreUnavailable, UnreadableEnvelope
+from shared.dead_letters import address_in
+from shared.envelope import Address, address_of
+from shared.errors import NotFound, StoreUnavailable
 from shared.http.endpoint import Endpoint, Parameter
 from shared.http.responses import json_response
 from shared.keys import Grant, Scope
@@ -24,6 +25,7 @@ from shared.queue import find
 
 WAIT_SECONDS_MAX = 30
 LOOK_SECONDS = 0.05
+BURIED = "No worker could read or write this batch. It is kept whole, and waits for an operator."
 
 
 class ReceiptRejection(Struct):
@@ -37,8 +39,8 @@ class ReceiptRejection(Struct):
 
 
 class Receipt(Struct, kw_only=True):
-    """What became of a batch. While it is pending, only `accepted` is known. A replayed score moves from `rejected` to
-    what became of it then."""
+    """What became of a batch. While it is pending, only `accepted` is known; `detail` says so when it waits for an
+    operator. A replayed score moves from `rejected` to what became of it then."""
 
     batch_id: str
     status: Literal["pending", "done"]
@@ -48,6 +50,7 @@ class Receipt(Struct, kw_only=True):
     unchanged: int | None = None
     rejected: int | None = None
     rejections: Sequence[ReceiptRejection] = ()
+    detail: str | None = None
 
 
 async def get(request: Request, grant: Grant) -> Response:
@@ -66,7 +69,7 @@ async def _receipt(context: Context, project_id: UUID, batch_id: str) -> Receipt
     """The queue is asked between two looks at the store: a batch that leaves the queue is in the store by then."""
     receipt = (
         await _done(context, project_id, batch_id)
-        or await _pending(context, project_id, batch_id)
+        or await _in_redis(context, project_id, batch_id)
         or await _done(context, project_id, batch_id)
     )
     if receipt is None:
@@ -98,20 +101,22 @@ def _done_receipt(batch_id: str, counts: Counts, rejected: Sequence[RejectedScor
     )
 
 
-async def _pending(context: Context, project_id: UUID, batch_id: str) -> Receipt | None:
+async def _in_redis(context: Context, project_id: UUID, batch_id: str) -> Receipt | None:
+    """The dead letters are asked after the queue: that is the way a batch goes."""
     try:
         entry = await find(context.redis, batch_id)
+        if entry is not None:
+            return _pending(project_id, batch_id, address_of(entry.data))
+        address = await address_in(context.redis, batch_id)
     except (RedisError, OSError) as error:
         raise StoreUnavailable("The queue can't be reached.", code="queue_unavailable") from error
-    if entry is None:
+    return None if address is None else _pending(project_id, batch_id, address, BURIED)
+
+
+def _pending(project_id: UUID, batch_id: str, address: Address, detail: str | None = None) -> Receipt | None:
+    if address.project_id != project_id:
         return None
-    try:
-        envelope, scores = decode(entry.data)
-    except UnreadableEnvelope:
-        return None
-    if envelope.project_id != project_id:
-        return None
-    return Receipt(batch_id=batch_id, status="pending", accepted=len(scores))
+    return Receipt(batch_id=batch_id, status="pending", accepted=len(address.ids or ()), detail=detail)
 
 
 ENDPOINTS = (

@@ -1,15 +1,23 @@
-"""What has had its time goes, in chunks that leave ingest its turns: scores past their project's retention, tombstones
-that no queued copy can need, receipts and ended jobs past theirs. Every step is harmless when it is done twice."""
+"""What has had its time goes, in chunks that leave ingest its turns: scores and rejected scores past their project's
+retention, tombstones that no queued copy can need, receipts and ended jobs past theirs. Every step is harmless when it
+is done twice."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from uuid import UUID
 
+import asyncpg
+import structlog
+from msgspec import Struct
 from redis.asyncio import Redis
 
+from shared import dead_letters
 from shared.deletion import lock_scores_alone
 from shared.postgres import Pool, affected
 from shared.queue import oldest_version
+
+log = structlog.get_logger()
 
 CHUNK_ROWS = 1000
 PAUSE_SECONDS = 0.05
@@ -18,22 +26,57 @@ RECEIPT_AGE_MAX = timedelta(days=7)
 JOB_AGE_MAX = timedelta(days=30)
 
 
-async def apply_retention(pool: Pool) -> int:
-    """Delete the scores that were made longer ago than their project keeps them; how many."""
+class Retained(Struct):
+    """How much retention deleted, and in how many projects it failed."""
+
+    scores: int = 0
+    rejected_scores: int = 0
+    failed_projects: int = 0
+
+
+async def apply_retention(pool: Pool) -> Retained:
+    """Delete the scores that were made, and forget the rejected ones that were rejected, longer ago than their
+    project keeps them. What fails in one project is told, and tried again the next time."""
+    retained = Retained()
     rows = await pool.fetch("SELECT id, retention_days FROM projects WHERE retention_days IS NOT NULL ORDER BY id")
-    return sum([await _retain(pool, row["id"], row["retention_days"]) for row in rows])
+    for project_id, days in rows:
+        try:
+            retained.scores += await _in_chunks(lambda: _retain_scores(pool, project_id, days))  # noqa: B023 - at once
+            retained.rejected_scores += await _in_chunks(lambda: _retain_rejected(pool, project_id, days))  # noqa: B023
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            retained.failed_projects += 1
+            log.warning("retention_failed", project_id=str(project_id), reason=type(error).__name__)
+    return retained
 
 
-async def _retain(pool: Pool, project_id: UUID, days: int) -> int:
-    deleted = chunk = await _retain_chunk(pool, project_id, days)
+async def _in_chunks(delete_chunk: Callable[[], Awaitable[int]]) -> int:
+    deleted, chunk = 0, CHUNK_ROWS
     while chunk == CHUNK_ROWS:
-        await asyncio.sleep(PAUSE_SECONDS)
-        chunk = await _retain_chunk(pool, project_id, days)
+        chunk = await delete_chunk()
         deleted += chunk
+        await asyncio.sleep(PAUSE_SECONDS)
     return deleted
 
 
-async def _retain_chunk(pool: Pool, project_id: UUID, days: int) -> int:
+async def _retain_rejected(pool: Pool, project_id: UUID, days: int) -> int:
+    tag = await pool.execute(
+        """
+        DELETE FROM rejected_scores
+        WHERE (project_id, batch_id, index) IN (
+            SELECT project_id, batch_id, index FROM rejected_scores
+            WHERE project_id = $1 AND rejected_at < now() - $2 * interval '1 day'
+            ORDER BY rejected_at
+            LIMIT $3
+        )
+        """,
+        project_id,
+        days,
+        CHUNK_ROWS,
+    )
+    return affected(tag)
+
+
+async def _retain_scores(pool: Pool, project_id: UUID, days: int) -> int:
     async with pool.acquire() as connection, connection.transaction():
         await lock_scores_alone(connection, project_id)
         tag = await connection.execute(
@@ -54,11 +97,14 @@ async def _retain_chunk(pool: Pool, project_id: UUID, days: int) -> int:
 
 
 async def forget_tombstones(pool: Pool, redis: Redis, shards: int) -> int:
-    """Forget deletes that everything still in the queue came after; how many."""
+    """Forget deletes that everything still in the queue, or among the dead letters, came after; how many."""
     forgotten = 0
     rows = await pool.fetch("SELECT DISTINCT project_id FROM score_tombstones")
+    oldest_dead = await dead_letters.oldest_version(redis)
     for project_id in [row["project_id"] for row in rows]:
         oldest = await oldest_version(redis, project_id, shards)
+        if oldest_dead is not None:
+            oldest = min(oldest, oldest_dead)
         forgotten += affected(
             await pool.execute(
                 """
@@ -80,8 +126,7 @@ async def forget_receipts(pool: Pool) -> int:
 
 
 async def _forget(pool: Pool, table: str, column: str, age: timedelta) -> int:
-    forgotten, chunk = 0, CHUNK_ROWS
-    while chunk == CHUNK_ROWS:
+    async def forget_chunk() -> int:
         tag = await pool.execute(
             f"""
             DELETE FROM {table} WHERE ctid = ANY (
@@ -91,7 +136,6 @@ async def _forget(pool: Pool, table: str, column: str, age: timedelta) -> int:
             age,
             CHUNK_ROWS,
         )
-        chunk = affected(tag)
-        forgotten += chunk
-        await asyncio.sleep(PAUSE_SECONDS)
-    return forgotten
+        return affected(tag)
+
+    return await _in_chunks(forget_chunk)

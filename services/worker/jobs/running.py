@@ -3,7 +3,7 @@ goes on after its last committed chunk, and two runners of one job take turns.""
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -11,7 +11,7 @@ import structlog
 from asyncpg import Record
 from msgspec import Struct
 
-from shared.jobs import JobKind
+from shared.jobs import JobKind, JobState
 from shared.postgres import Connection, Pool, is_passing
 
 log = structlog.get_logger()
@@ -38,32 +38,41 @@ Work = Callable[[Connection, RunningJob], Awaitable[Chunk]]
 """Does one chunk in the transaction of the connection it is given, which holds no locks yet."""
 
 
-async def run_job(pool: Pool, work_of: dict[JobKind, Work], job_id: UUID, stop: asyncio.Event) -> None:
+class Progress(NamedTuple):
+    """`kind` is None where there is no such job, or it has ended before."""
+
+    kind: JobKind | None
+    state: JobState
+
+
+async def run_job(pool: Pool, work_of: dict[JobKind, Work], job_id: UUID, stop: asyncio.Event) -> Progress:
     """Run the job to its end, or to a stop. A stop, or a fault that passes, leaves it as it stands, and the schedule
     of this or another worker takes it up."""
-    is_unfinished = True
-    while is_unfinished and not stop.is_set():
-        is_unfinished = await _run_chunk(pool, work_of, job_id)
+    progress = Progress(None, JobState.RUNNING)
+    while not progress.state.is_final and not stop.is_set():
+        progress = await _run_chunk(pool, work_of, job_id)
         await asyncio.sleep(PAUSE_SECONDS)
+    return progress
 
 
-async def _run_chunk(pool: Pool, work_of: dict[JobKind, Work], job_id: UUID) -> bool:
-    """Whether there is more to do."""
+async def _run_chunk(pool: Pool, work_of: dict[JobKind, Work], job_id: UUID) -> Progress:
+    kind = None
     try:
         async with pool.acquire() as connection, connection.transaction():
             job = await _job_to_run(connection, job_id)
             if job is None:
-                return False
-            chunk = await work_of[job.kind](connection, job)
+                return Progress(None, JobState.DONE)
+            kind = job.kind
+            chunk = await work_of[kind](connection, job)
             await _account(connection, job_id, chunk)
     except Exception as error:
         if is_passing(error):
             raise
         await _fail(pool, job_id, error)
-        return False
+        return Progress(kind, JobState.FAILED)
     if chunk.is_last:
-        log.info("job_done", job_id=str(job_id), kind=job.kind)
-    return not chunk.is_last
+        log.info("job_done", job_id=str(job_id), kind=kind)
+    return Progress(kind, JobState.DONE if chunk.is_last else JobState.RUNNING)
 
 
 async def _job_to_run(connection: Connection, job_id: UUID) -> RunningJob | None:

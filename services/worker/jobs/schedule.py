@@ -7,7 +7,7 @@ stop waits for the job in hand. Every schedule is harmless when it runs twice or
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
@@ -78,68 +78,83 @@ async def _close(worker: Worker, running: asyncio.Task[None]) -> None:
         await worker.pool.aclose(close_connection_pool=True)
 
 
+class Jobs:
+    """Every job: its method does it once."""
+
+    def __init__(
+        self, settings: Settings, pool: Pool, redis: Redis, metrics: WorkerMetrics, stop: asyncio.Event
+    ) -> None:
+        self._shards = settings.queue_shards
+        self._pool = pool
+        self._redis = redis
+        self._metrics = metrics
+        self._stop = stop
+        cache = ConfigCache(metrics)
+        self._work_of: dict[JobKind, Work] = {
+            JobKind.DELETE_SCORES: delete_chunk,
+            JobKind.REPLAY_REJECTED: lambda connection, job: replay_chunk(connection, job, cache),
+            JobKind.DELETE_REJECTED: delete_rejected_chunk,
+        }
+
+    async def run(self, _context: dict[str, Any], job_id: str) -> None:
+        """A background job that the api made (services.worker.jobs.running)."""
+        progress = await run_job(self._pool, self._work_of, UUID(job_id), self._stop)
+        if progress.kind is not None and progress.state.is_final:
+            self._metrics.job_runs.labels(progress.kind, progress.state).inc()
+
+    async def reconcile_keys(self, _context: dict[str, Any]) -> None:
+        wrong = await reconcile_keys(self._pool, self._redis)
+        if wrong:
+            log.info("keys_reconciled", wrong=wrong)
+
+    async def verify_recent_rollups(self, _context: dict[str, Any]) -> None:
+        await self._verify(utc_now() - RECENT)
+
+    async def verify_all_rollups(self, _context: dict[str, Any]) -> None:
+        await self._verify(None)
+
+    async def _verify(self, since: datetime | None) -> None:
+        differences = await verify_rollups(self._pool, since)
+        self._metrics.rollup_differences.set(len(differences))
+        log.info("rollups_verified", differences=len(differences), whole=since is None)
+
+    async def run_stale_jobs(self, _context: dict[str, Any]) -> None:
+        for job_id in await stale_jobs(self._pool):
+            log.warning("job_taken_up_again", job_id=str(job_id))
+            await ask_to_run(self._redis, job_id)
+
+    async def apply_retention(self, _context: dict[str, Any]) -> None:
+        log.info("retention_applied", **msgspec.structs.asdict(await apply_retention(self._pool)))
+
+    async def housekeeping(self, _context: dict[str, Any]) -> None:
+        tombstones = await forget_tombstones(self._pool, self._redis, self._shards)
+        log.info("housekeeping_done", tombstones=tombstones, receipts=await forget_receipts(self._pool))
+
+    async def tidy_consumers(self, _context: dict[str, Any]) -> None:
+        await tidy_consumers(self._redis, self._shards)
+
+
 async def open_jobs(
     settings: Settings, pool: Pool, redis: Redis, metrics: WorkerMetrics, stop: asyncio.Event
 ) -> Worker:
     """The worker, not yet running."""
+    jobs = Jobs(settings, pool, redis, metrics, stop)
 
-    cache = ConfigCache(metrics)
-    work_of: dict[JobKind, Work] = {
-        JobKind.DELETE_SCORES: delete_chunk,
-        JobKind.REPLAY_REJECTED: lambda connection, job: replay_chunk(connection, job, cache),
-        JobKind.DELETE_REJECTED: delete_rejected_chunk,
-    }
+    def scheduled(job: Job, **when: Any) -> Any:
+        run = cast(WorkerCoroutine, _counted(job, metrics))
+        return cron(run, name=job.__name__, keep_result=0, max_tries=1, **when)
 
-    async def keys(_context: dict[str, Any]) -> None:
-        wrong = await reconcile_keys(pool, redis)
-        if wrong:
-            log.info("keys_reconciled", wrong=wrong)
-
-    async def recent_rollups(_context: dict[str, Any]) -> None:
-        await _verify(since_days=RECENT)
-
-    async def all_rollups(_context: dict[str, Any]) -> None:
-        await _verify(since_days=None)
-
-    async def _verify(since_days: timedelta | None) -> None:
-        since = None if since_days is None else utc_now() - since_days
-        differences = await verify_rollups(pool, since)
-        metrics.rollup_differences.set(len(differences))
-        log.info("rollups_verified", differences=len(differences), whole=since is None)
-
-    async def run(_context: dict[str, Any], job_id: str) -> None:
-        await run_job(pool, work_of, UUID(job_id), stop)
-
-    async def stale(_context: dict[str, Any]) -> None:
-        for job_id in await stale_jobs(pool):
-            log.warning("job_taken_up_again", job_id=str(job_id))
-            await ask_to_run(redis, job_id)
-
-    async def retention(_context: dict[str, Any]) -> None:
-        deleted = await apply_retention(pool)
-        log.info("retention_applied", deleted=deleted)
-
-    async def housekeeping(_context: dict[str, Any]) -> None:
-        tombstones = await forget_tombstones(pool, redis, settings.queue_shards)
-        log.info("housekeeping_done", tombstones=tombstones, receipts=await forget_receipts(pool))
-
-    async def consumers(_context: dict[str, Any]) -> None:
-        await tidy_consumers(redis, settings.queue_shards)
-
-    def scheduled(name: str, job: Job, **when: Any) -> Any:
-        run = cast(WorkerCoroutine, _counted(name, job, metrics))
-        return cron(run, name=name, keep_result=0, max_tries=1, **when)
-
+    run = cast(WorkerCoroutine, jobs.run)
     return Worker(
-        functions=[func(cast(WorkerCoroutine, run), name=RUN_JOB, timeout=JOB_SECONDS_MAX, max_tries=3, keep_result=0)],
+        functions=[func(run, name=RUN_JOB, timeout=JOB_SECONDS_MAX, max_tries=3, keep_result=0)],
         cron_jobs=[
-            scheduled("reconcile_keys", keys, second=EVERY_5_SECONDS, run_at_startup=True),
-            scheduled("verify_recent_rollups", recent_rollups, minute={17}, second={0}, timeout=1800),
-            scheduled("verify_all_rollups", all_rollups, hour={3}, minute={41}, second={0}, timeout=6 * 3600),
-            scheduled("run_stale_jobs", stale, second={7, 22, 37, 52}, run_at_startup=True),
-            scheduled("apply_retention", retention, minute={29}, second={0}, timeout=3600),
-            scheduled("housekeeping", housekeeping, minute={11, 41}, second={30}, timeout=600),
-            scheduled("tidy_consumers", consumers, minute={5, 35}, second={0}),
+            scheduled(jobs.reconcile_keys, second=EVERY_5_SECONDS, run_at_startup=True),
+            scheduled(jobs.verify_recent_rollups, minute={17}, second={0}, timeout=1800),
+            scheduled(jobs.verify_all_rollups, hour={3}, minute={41}, second={0}, timeout=6 * 3600),
+            scheduled(jobs.run_stale_jobs, second={7, 22, 37, 52}, run_at_startup=True),
+            scheduled(jobs.apply_retention, minute={29}, second={0}, timeout=3600),
+            scheduled(jobs.housekeeping, minute={11, 41}, second={30}, timeout=600),
+            scheduled(jobs.tidy_consumers, minute={5, 35}, second={0}),
         ],
         redis_pool=await open_arq(settings.redis_url),
         queue_name=QUEUE_NAME,
@@ -152,8 +167,9 @@ async def open_jobs(
     )
 
 
-def _counted(name: str, job: Job, metrics: WorkerMetrics) -> Job:
+def _counted(job: Job, metrics: WorkerMetrics) -> Job:
     """A job that fails says so and waits for its next time: arq would only log its arguments."""
+    name = job.__name__
 
     async def run(context: dict[str, Any]) -> None:
         try:
