@@ -77,7 +77,7 @@ async def _rows(api: httpx.AsyncClient, findings: Findings) -> dict[str, dict[st
     """Every score of the project, by paging through the list."""
     rows: dict[str, dict[str, Any]] = {}
     marks: Counter[str] = Counter()
-    async for item in _items(api, "/v1/scores"):
+    async for item in items_of(api, "/v1/scores"):
         marks[item["comment"]] += 1
         if item["id"] in rows or marks[item["comment"]] > 1:
             findings.doubled += 1
@@ -86,7 +86,7 @@ async def _rows(api: httpx.AsyncClient, findings: Findings) -> dict[str, dict[st
     return rows
 
 
-async def _items(api: httpx.AsyncClient, path: str) -> AsyncIterator[dict[str, Any]]:
+async def items_of(api: httpx.AsyncClient, path: str) -> AsyncIterator[dict[str, Any]]:
     cursor: dict[str, str] = {}
     while True:
         page = (await api.get(path, params={"limit": 1000, **cursor})).raise_for_status().json()

@@ -22,7 +22,9 @@ from tests.system.processes import Service
 
 SETTINGS = {"ASSAY_CLAIM_IDLE_SECONDS": "1.0", "ASSAY_LOG_LEVEL": "INFO"}
 PROJECTS = ("alpha", "beta", "gamma")
+MANAGED = "delta"  # whose scores are deleted, replayed, and judged by changing rules
 SHARDS = 8
+INGESTS = 2
 
 # Below the range from which the system takes ports for outgoing connections: while a server is down, no client of
 # another one can sit on its port, nor connect to itself there.
@@ -87,9 +89,11 @@ class Server:
 
 
 class House:
-    """`with House() as house`: everything runs and is ready, `PROJECTS` exist and have their configs."""
+    """`with House() as house`: everything runs and is ready, `PROJECTS` and `MANAGED` exist and have their configs."""
 
-    def __init__(self, *, ingests: int = 2, workers: int = 2, durable: bool = True) -> None:
+    def __init__(
+        self, *, ingests: int = INGESTS, workers: int = 2, durable: bool = True, settings: dict[str, str] | None = None
+    ) -> None:
         self._stack = ExitStack()
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="assay-chaos-")))
         folder.chmod(0o755)
@@ -98,6 +102,8 @@ class House:
         self._numbers = {"ingest": ingests, "worker": workers, "api": 1}
         self.services: dict[str, Service] = {}
         self.projects: list[Project] = []
+        self.managed: Project
+        self._settings = SETTINGS | (settings or {})
 
     @property
     def ingest_urls(self) -> list[str]:
@@ -133,10 +139,11 @@ class House:
         for kind, number in self._numbers.items():
             for count in range(1, number + 1):
                 name = kind if number == 1 else f"{kind}-{count}"
-                service = Service(kind, self.postgres.url, self.redis.url, SETTINGS, port=steady_port())
+                service = Service(kind, self.postgres.url, self.redis.url, self._settings, port=steady_port())
                 self.services[name] = service.start(wait=False)
                 self._stack.callback(service.__exit__)
         self.projects = [asyncio.run(make_project(self.postgres.url, self.redis.url, slug)) for slug in PROJECTS]
+        self.managed = asyncio.run(make_project(self.postgres.url, self.redis.url, MANAGED))
         self.wait_ready()
         self._make_configs()
 
@@ -150,7 +157,7 @@ class House:
             service.wait_ready()
 
     def _make_configs(self) -> None:
-        for project in self.projects:
+        for project in (*self.projects, self.managed):
             for config in (a_numeric_config(name="relevance"), a_categorical_config(name="safety")):
                 made = httpx.post(f"{self.api_url}/v1/score-configs", json=config, headers=project.headers, timeout=30)
                 assert made.status_code == 201, made.text

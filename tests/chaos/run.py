@@ -6,7 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 
 from tests.chaos.audit import Findings, audit, drain
-from tests.chaos.house import House
+from tests.chaos.house import INGESTS, PROJECTS, House
+from tests.chaos.managed_audit import audit_managed
 from tests.chaos.monkey import Monkey, plan
 from tests.chaos.senders import Load
 
@@ -25,6 +26,8 @@ class Result:
     recoveries: dict[tuple[str, str], float]
     outcomes: Counter[str]
     ghost_requests: int
+    bulk_batches: int
+    manager_steps: Counter[str]
     errors_logged: Counter[str]
     died_how: list[str]
 
@@ -34,7 +37,7 @@ class Result:
 
 
 def run(*, seed: int, kills: int, rate: float) -> Result:
-    with House() as house:
+    with House(settings=_flood_settings(rate)) as house:
         monkey, load = Monkey(house), Load(house, seed, rate)
         started = time.monotonic()
         with load:
@@ -47,6 +50,7 @@ def run(*, seed: int, kills: int, rate: float) -> Result:
         asyncio.run(drain(house))
         drained = time.monotonic()
         findings = asyncio.run(audit(house, load.ledgers))
+        asyncio.run(audit_managed(house, load.manager, findings))
         errors_logged = house.errors_logged()
     for problem in (*monkey.problems, *load.problems):
         findings.problem(problem)
@@ -61,9 +65,22 @@ def run(*, seed: int, kills: int, rate: float) -> Result:
         recoveries=_recoveries(monkey, load),
         outcomes=load.outcomes,
         ghost_requests=sum(ledger.ghost_requests for ledger in load.ledgers),
+        bulk_batches=sum(_is_bulk(batch.batch_id) for ledger in load.ledgers for batch in ledger.batches),
+        manager_steps=load.manager.steps,
         errors_logged=errors_logged,
         died_how=monkey.died_how,
     )
+
+
+def _flood_settings(rate: float) -> dict[str, str]:
+    """So that projects flood when they catch up after an outage, and come back from it."""
+    share = 1.2 * rate / len(PROJECTS) / INGESTS
+    return {"ASSAY_FLOOD_SCORES_PER_SECOND": f"{share:.0f}", "ASSAY_FLOOD_BURST": f"{share:.0f}"}
+
+
+def _is_bulk(batch_id: str) -> bool:
+    """Bulk streams have odd numbers."""
+    return int(batch_id.rpartition("-")[2]) % 2 == 1
 
 
 def _await_canary(load: Load) -> None:

@@ -14,6 +14,7 @@ import httpx
 
 from tests.chaos.house import House
 from tests.chaos.ledger import ProjectLedger
+from tests.chaos.manager import Manager
 from tests.chaos.writes import Request, Writer
 from tests.stack import Project
 
@@ -48,6 +49,7 @@ class Load:
 
     def __post_init__(self) -> None:
         self.ledgers = [ProjectLedger() for _ in self.house.projects]
+        self.manager = Manager(self.house, self.seed)
         self._numbers = itertools.count(1)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="senders")
@@ -74,6 +76,7 @@ class Load:
             for number in range(SENDERS):
                 group.create_task(self._sender(number))
             group.create_task(self._canary())
+            group.create_task(self.manager.run(self._stop.is_set))
             group.create_task(self._watch_receipts())
 
     async def _sender(self, number: int) -> None:

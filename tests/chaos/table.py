@@ -12,11 +12,13 @@ def table(result: Result) -> str:
         ("seed", result.seed),
         ("load", f"{result.scores_per_second:,.0f} scores/s for {result.storm_seconds:.0f} s"),
         ("batches acknowledged", f"{found.batches:,}"),
+        ("  of them in bulk streams", f"{result.bulk_batches:,}"),
         ("ids acknowledged", f"{found.acknowledged:,}"),
         ("  stored", f"{found.stored:,}"),
         ("  rejected with a reason", f"{found.rejected:,}"),
         ("  lost", found.lost),
         ("doubled", found.doubled),
+        ("manager's steps", f"{result.manager_steps.total():,}"),
         ("requests without an answer", f"{result.ghost_requests:,}"),
         ("unacknowledged ids stored", f"{found.unacknowledged_stored:,}"),
         ("rollups that differ", found.rollup_differences),
@@ -25,7 +27,20 @@ def table(result: Result) -> str:
     ]
     lines = [f"{name:<28}{value!s:>28}" for name, value in rows]
     outcomes = ", ".join(f"{outcome} {count:,}" for outcome, count in result.outcomes.most_common())
-    return "\n".join(["", *lines, f"answers: {outcomes}", "", *_faults(result), "", *_errors(result), *found.problems])
+    steps = ", ".join(f"{step} {count:,}" for step, count in result.manager_steps.most_common())
+    return "\n".join(
+        [
+            "",
+            *lines,
+            f"answers: {outcomes}",
+            f"manager: {steps}",
+            "",
+            *_faults(result),
+            "",
+            *_errors(result),
+            *found.problems,
+        ]
+    )
 
 
 def _faults(result: Result) -> list[str]:
