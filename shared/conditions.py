@@ -35,6 +35,8 @@ def score_conditions(filters: ScoreFilters, project_id: UUID, arguments: Argumen
         conditions.append(f"numeric_value >= {arguments.add(filters.min_value)}::float8")
     if filters.max_value is not None:
         conditions.append(f"numeric_value <= {arguments.add(filters.max_value)}::float8")
+    if filters.received_from is not None:
+        conditions.append(f"received_at >= {arguments.add(filters.received_from)}")
     return conditions
 
 

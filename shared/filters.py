@@ -34,7 +34,8 @@ def check_span(span: Span) -> None:
 
 
 class ScoreFilters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Values of one filter are alternatives, filters hold all together. `from` is inclusive, `to` exclusive."""
+    """Values of one filter are alternatives, filters hold all together. `from` and `to` are about `scored_at`, the
+    one inclusive, the other exclusive; `received_from` (inclusive) is about when the server got the score."""
 
     trace_id: Texts = ()
     span_id: Texts = ()
@@ -53,9 +54,11 @@ class ScoreFilters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     metadata: Annotated[dict[Text, SomeTexts], Meta(max_length=VALUES_PER_FILTER_MAX)] = {}
     start: Annotated[datetime, Meta(tz=True)] | None = field(name="from", default=None)
     end: Annotated[datetime, Meta(tz=True)] | None = field(name="to", default=None)
+    received_from: Annotated[datetime, Meta(tz=True)] | None = None
 
     def __post_init__(self) -> None:
         check_span(self.span)
+        check_span(Span(self.received_from, None))
 
     @property
     def span(self) -> Span:
@@ -66,7 +69,7 @@ class ScoreFilters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return bool(
             self.trace_id or self.span_id or self.session_id or self.user_id or self.config_id or self.author
             or self.author_id or self.value or self.metadata
-            or self.min_value is not None or self.max_value is not None
+            or self.min_value is not None or self.max_value is not None or self.received_from is not None
         )  # fmt: skip
 
     def means_all(self) -> bool:

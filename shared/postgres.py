@@ -1,7 +1,7 @@
 """Open Postgres: the pool that the worker and the api use, and what every connection of it has in common."""
 
 import asyncio
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import asyncpg
 import structlog
@@ -22,8 +22,18 @@ IDLE_IN_TRANSACTION_MS = 10_000
 _PASSING_CLASSES = ("08", "25", "53", "57", "40", "55", "58")
 
 
-async def open_pool(url: str, *, size_max: int, statement_timeout_ms: int, name: str) -> Pool:
-    """A pool of at most `size_max` connections. Does not wait for Postgres: see `wait_for_postgres`."""
+async def open_pool(
+    url: str,
+    *,
+    size_max: int,
+    statement_timeout_ms: int,
+    name: str,
+    plans: Literal["auto", "force_custom_plan"] = "auto",
+) -> Pool:
+    """A pool of at most `size_max` connections. Does not wait for Postgres: see `wait_for_postgres`.
+
+    `plans` is PostgreSQL's plan_cache_mode: "force_custom_plan" where the best plan depends on the arguments.
+    """
     return await asyncpg.create_pool(
         url,
         min_size=0,  # a pool with a floor logs a traceback a second while Postgres is away
@@ -38,6 +48,7 @@ async def open_pool(url: str, *, size_max: int, statement_timeout_ms: int, name:
             # A process that is frozen inside a transaction must not hold its locks for ever.
             "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_MS),
             "timezone": "UTC",
+            "plan_cache_mode": plans,
             "jit": "off",
         },
     )

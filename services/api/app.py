@@ -56,6 +56,7 @@ async def open_app(settings: Settings) -> AsyncIterator[Starlette]:
         size_max=settings.api_pool_size,
         statement_timeout_ms=settings.query_timeout_ms,
         name="api",
+        plans="force_custom_plan",  # a window of ten seconds and one of ten years are read in different ways
     )
     redis = open_redis(settings.redis_url)
     metrics = ApiMetrics(Register())

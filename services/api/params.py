@@ -46,6 +46,7 @@ FILTER_PARAMETERS = (
     Parameter("max_value", float, "Only numeric values up to here."),
     Parameter("from", datetime, "Only scores made at this time or later (RFC 3339 with offset)."),
     Parameter("to", datetime, "Only scores made before this time (RFC 3339 with offset)."),
+    Parameter("received_from", datetime, "Only scores received at this time or later (RFC 3339 with offset)."),
 )
 
 
@@ -153,6 +154,7 @@ def score_filters(query: Query) -> ScoreFilters:
         },
         start=start,
         end=end,
+        received_from=query.moment("received_from"),
     )
 
 

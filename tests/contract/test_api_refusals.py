@@ -37,6 +37,7 @@ async def test_an_unknown_parameter_is_a_400_wherever_there_are_parameters(stack
         ("scores", {"limit": "0"}, "limit"), ("scores", {"limit": "1001"}, "limit"),
         ("scores", {"limit": "00000000019999999999"}, "limit"), ("scores", {"order": "up"}, "order"),
         ("scores", {"from": "yesterday"}, "from"), ("scores", {"min_value": "nan"}, "min_value"),
+        ("scores", {"received_from": "2025-01-01T00:00:00"}, "received_from"),
         ("scores", {"source": "sdk"}, "source"), ("scores", {"config_id": "x"}, "config_id"),
         ("scores", {"name": "a\x00b"}, "name"), ("scores", {"cursor": "x"}, "cursor"),
         ("scores", {"name": "x" * 501}, "name"), ("scores/aggregate", {"group_by": "name"}, "group_by"),

@@ -48,7 +48,8 @@ SELECT
     's' || n, n, 'name' || n % 20, 'NUMERIC', n % 100,
     CASE WHEN n % 4 < 2 THEN 't' || n / 10 END, CASE WHEN n % 4 = 1 THEN 'p' || n / 5 END,
     CASE WHEN n % 4 = 2 THEN 'c' || n / 10 END, CASE WHEN n % 4 = 3 THEN 'u' || n / 10 END,
-    'SDK', 'default', '2025-06-01Z'::timestamptz - n * interval '3 minutes', now()
+    'SDK', 'default', '2025-06-01Z'::timestamptz - n * interval '3 minutes',
+    '2025-06-01Z'::timestamptz + n * interval '1 second'
 FROM generate_series(1, 50000) AS n
 """
 
@@ -78,6 +79,9 @@ def listing(after: Position | None = None, **filters: Any) -> Statement:
         pytest.param("scores_by_span", listing(span_id=("p5",)), id="list by span"),
         pytest.param("scores_by_session", listing(session_id=("c5",)), id="list by session"),
         pytest.param("scores_by_user", listing(user_id=("u5",)), id="list by tracked user"),
+        pytest.param(
+            "scores_by_arrival", listing(received_from=NOW + timedelta(seconds=49_990)), id="list of arrivals"
+        ),
         pytest.param("scores_by_trace", lambda: (TRACE_STATEMENT, [PROJECT, "t5", 100]), id="by trace"),
         pytest.param("scores_by_span", lambda: (SPAN_STATEMENT, [PROJECT, "p5", "t5", 100]), id="by span"),
         pytest.param("scores_by_trace", lambda: (TRACES_STATEMENT, [PROJECT, ["t5", "t6"], 9]), id="by many traces"),

@@ -83,3 +83,13 @@ async def test_a_trend_has_every_day_also_the_empty_ones(stack: Stack) -> None:
     )
 
     assert [(bucket["count"], bucket["avg"]) for bucket in series["buckets"]] == [(1, 0.25), (0, None), (1, 0.75)]
+
+
+async def test_who_follows_what_arrives_sees_back_fills_too(stack: Stack) -> None:
+    await stack.store(a_score(id="before"))
+    [last] = await stack.items("/v1/scores")
+    await stack.store(a_score(id="back-fill", timestamp="2020-01-01T00:00:00Z"))
+
+    arrived = await stack.items("/v1/scores", received_from=last["received_at"])
+
+    assert [item["id"] for item in arrived] == ["before", "back-fill"]  # newest judgement first; from is inclusive

@@ -51,6 +51,13 @@ def test_every_filter_is_taken_as_its_type() -> None:
     assert (found.config_id, found.author_id) == ((UUID(int=1),), (UUID(int=2),))
 
 
+def test_when_a_score_arrived_is_beyond_rollups() -> None:
+    found = params.score_filters(Query([("received_from", "2025-01-02T03:04:05+05:30")]))
+
+    assert found.received_from == datetime(2025, 1, 1, 21, 34, 5, tzinfo=UTC)
+    assert found.beyond_rollups()
+
+
 def test_a_filter_on_zero_is_a_filter() -> None:
     assert params.score_filters(Query([("min_value", "0")])).beyond_rollups()
 
