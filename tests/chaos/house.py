@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import shutil
 import tempfile
 from collections import Counter
 from contextlib import ExitStack, suppress
@@ -161,6 +162,13 @@ class House:
             for config in (a_numeric_config(name="relevance"), a_categorical_config(name="safety")):
                 made = httpx.post(f"{self.api_url}/v1/score-configs", json=config, headers=project.headers, timeout=30)
                 assert made.status_code == 201, made.text
+
+    def keep_logs(self) -> Path:
+        """Copies of the services' logs, for who looks for the cause of a problem."""
+        folder = Path(tempfile.mkdtemp(prefix="assay-chaos-logs-"))
+        for name, service in self.services.items():
+            shutil.copy(service.log, folder / f"{name}.log")
+        return folder
 
     def errors_logged(self) -> Counter[str]:
         """What the services logged at the level of an error, by service, event and the last line of its trace."""

@@ -40,9 +40,12 @@ class Manager:
         self._chance = random.Random(f"{self.seed} manager")
         self._numbers = iter(range(1_000_000_000))
         async with httpx.AsyncClient(headers=self.house.managed.headers, timeout=PATIENCE_SECONDS) as self._client:
-            config_id = await self._config_id()
-            while not stopped():
-                await self._step(config_id)
+            try:
+                config_id = await self._config_id()
+                while not stopped():
+                    await self._step(config_id)
+            except TimeoutError as error:
+                self.problems.append(str(error))
 
     async def _step(self, config_id: str) -> None:
         step = self._chance.choices(
@@ -160,7 +163,8 @@ class Manager:
             elif answer is not None and answer.status_code != 503:
                 self.problems.append(f"{method} {path} answered {answer.status_code}: {answer.text[:200]}")
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{method} {path} did not come to an end in {STEP_SECONDS_MAX} s")
+                last = "no answer" if answer is None else f"{answer.status_code} {answer.text[:1000]}"
+                raise TimeoutError(f"{method} {path} did not come to an end in {STEP_SECONDS_MAX} s: {last}")
             await asyncio.sleep(0.05)
 
     async def _try(

@@ -52,8 +52,10 @@ def run(*, seed: int, kills: int, rate: float) -> Result:
         findings = asyncio.run(audit(house, load.ledgers))
         asyncio.run(audit_managed(house, load.manager, findings))
         errors_logged = house.errors_logged()
-    for problem in (*monkey.problems, *load.problems):
-        findings.problem(problem)
+        for problem in (*monkey.problems, *load.problems):
+            findings.problem(problem)
+        if findings.problem_count:
+            findings.problem(f"the services' logs are kept in {house.keep_logs()}")
     return Result(
         seed=seed,
         storm_seconds=ended - started,
