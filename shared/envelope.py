@@ -1,26 +1,30 @@
 """The envelope: what one queue entry carries, one batch of one project, from ingest to the worker.
 
 msgpack, versioned. The scores inside are the JSON their sender wrote (an array), untouched: ingest need not encode them
-again, and a rejected score can be kept as it was. A worker meets envelopes of older and of newer releases: unknown
-fields are ignored, an unknown version raises `UnreadableEnvelope`.
+again, and a rejected score can be kept as it was. In version 2 they are compressed with Zstandard, which pays from some
+hundred bytes on. A worker meets envelopes of older and of newer releases: unknown fields are ignored, an unknown
+version raises `UnreadableEnvelope`.
 """
 
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
+import zstandard
 from msgspec import Struct
 
 from shared.errors import UnreadableEnvelope
 from shared.scores import QueuedScore
 
-VERSION = 1
+PLAIN, COMPRESSED = 1, 2  # versions
+COMPRESS_BYTES_MIN = 1000
+_LEVEL = 1  # real batches get to a twelfth; higher levels take longer and win nothing
 
 
 class Envelope(Struct, kw_only=True):
     """`ids[i]` is the id of the i-th score of `scores`, `indexes[i]` its place in the request, where they differ."""
 
-    v: int = VERSION
+    v: int = PLAIN
     request_id: str
     traceparent: str | None = None
     project_id: UUID
@@ -50,9 +54,14 @@ _address_decoder = msgspec.msgpack.Decoder(Address)
 _envelope_decoder = msgspec.msgpack.Decoder(Envelope)
 _scores_decoder = msgspec.json.Decoder(list[QueuedScore])
 _raw_scores_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+_compressor = zstandard.ZstdCompressor(level=_LEVEL)
+_decompressor = zstandard.ZstdDecompressor()
 
 
 def encode(envelope: Envelope) -> bytes:
+    if len(envelope.scores) >= COMPRESS_BYTES_MIN:
+        compressed = _compressor.compress(envelope.scores)
+        envelope = msgspec.structs.replace(envelope, v=COMPRESSED, scores=compressed)
     return _encoder.encode(envelope)
 
 
@@ -60,11 +69,13 @@ def decode(data: bytes) -> tuple[Envelope, list[QueuedScore]]:
     """The envelope and its scores. Raises `UnreadableEnvelope` for anything else than what `encode` makes."""
     try:
         version = _header_decoder.decode(data).v
-        if version != VERSION:
-            raise UnreadableEnvelope(f"envelope version {version}, this release reads {VERSION}")
+        if version not in (PLAIN, COMPRESSED):
+            raise UnreadableEnvelope(f"envelope version {version}, this release reads {PLAIN} and {COMPRESSED}")
         envelope = _envelope_decoder.decode(data)
+        if version == COMPRESSED:
+            envelope.v, envelope.scores = PLAIN, _decompressor.decompress(envelope.scores)
         scores = decode_scores(envelope.scores)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, zstandard.ZstdError) as error:
         raise UnreadableEnvelope(f"not an envelope: {error}") from error
     if len(scores) != len(envelope.ids):
         raise UnreadableEnvelope(f"{len(envelope.ids)} ids for {len(scores)} scores")

@@ -1,5 +1,9 @@
-"""The clock of Redis's machine jumps back: entry ids stay in order, and so do the writes to one score."""
+"""A clock jumps. That of Redis's machine: entry ids stay in order, and so do the writes to one score. Those of the
+services: order does not depend on them."""
 
+from datetime import UTC, datetime, timedelta
+
+import pytest
 from redis.asyncio import Redis
 
 from services.ingest.app import open_app as open_ingest
@@ -61,4 +65,19 @@ async def test_many_writes_pinned_to_one_millisecond_keep_their_order(house: Hou
             await house.receipt(answer.json()["batch_id"])
 
     assert (await house.read("/v1/scores/s1")).json()["value"] == 0.99
+    await house.holds_exactly({"s1"})
+
+
+@pytest.mark.parametrize("module", ["services.ingest.endpoints", "services.worker.writes"])
+async def test_the_latest_received_wins_whatever_the_clock_of_a_service_says(
+    house: House, module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with working(house):
+        for value, hours in ((0.1, 0), (0.2, 48), (0.3, -48), (0.4, 1)):
+            clock = datetime.now(UTC) + timedelta(hours=hours)
+            monkeypatch.setattr(f"{module}.utc_now", lambda moment=clock: moment)
+            receipt = await house.store(a_score(id="s1", value=value))
+            assert receipt["stored"] + receipt["replaced"] == 1
+
+    assert (await house.read("/v1/scores/s1")).json()["value"] == 0.4
     await house.holds_exactly({"s1"})

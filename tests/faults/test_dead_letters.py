@@ -133,7 +133,7 @@ async def test_what_is_asked_for_is_tried_or_dropped_and_nothing_else(house: Hou
 
 
 async def test_what_this_release_can_t_read_stays_and_says_why(house: House) -> None:
-    data = msgspec.msgpack.encode({"v": 2, "project_id": str(house.project.id), "ids": ["a", "b"]})
+    data = msgspec.msgpack.encode({"v": 3, "project_id": str(house.project.id), "ids": ["a", "b"]})
     async with Redis.from_url(house.redis_url) as redis:
         await queue.ensure_groups(redis, SHARDS)
         entry_id = (await redis.xadd(queue.key_of(0), {queue.FIELD: data})).decode()
@@ -142,7 +142,7 @@ async def test_what_this_release_can_t_read_stays_and_says_why(house: House) -> 
 
     told = await command(house, "retry", exit_code=1)
 
-    assert told == f"{batch_id}: envelope version 2, this release reads 1\n0 persisted, 1 remain\n"
+    assert told == f"{batch_id}: envelope version 3, this release reads 1 and 2\n0 persisted, 1 remain\n"
     assert (await house.read(f"/v1/batches/{batch_id}")).json()["accepted"] == 2
 
 

@@ -168,7 +168,7 @@ async def test_a_replacement_that_postgres_refuses_does_not_take_the_good_score_
 
 
 async def test_an_envelope_of_a_newer_release_is_kept_among_the_dead_letters(house: House) -> None:
-    data = msgspec.msgpack.encode({"v": 2, "something": "new"})
+    data = msgspec.msgpack.encode({"v": 3, "something": "new"})
     async with Redis.from_url(house.redis_url) as redis:
         await queue.ensure_groups(redis, SHARDS)
         await redis.xadd(queue.key_of(0), {queue.FIELD: data})
@@ -178,7 +178,7 @@ async def test_an_envelope_of_a_newer_release_is_kept_among_the_dead_letters(hou
 
         [(_, letter)] = await redis.xrange(STREAM)
     assert letter[queue.FIELD] == data
-    assert [one["reason"] for one in house.told("entry_buried")] == ["envelope version 2, this release reads 1"]
+    assert [one["reason"] for one in house.told("entry_buried")] == ["envelope version 3, this release reads 1 and 2"]
     await house.holds_exactly({"after"})
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from shared.envelope import VERSION, decode, encode, original
+from shared.envelope import COMPRESSED, PLAIN, decode, encode, original
 from shared.errors import UnreadableEnvelope
 from tests.builders import a_score
 from tests.unit.making import an_envelope
@@ -26,6 +26,29 @@ def test_an_envelope_comes_out_as_it_went_in() -> None:
     assert [(score.id, score.value) for score in scores] == [("s1", 0.5), (None, 0.5)]
 
 
+def test_a_large_batch_is_compressed_and_comes_out_as_it_went_in() -> None:
+    envelope = an_envelope(*(a_score(id=f"s{number}", comment="the same again") for number in range(100)))
+
+    data = encode(envelope)
+
+    assert len(data) < len(envelope.scores) / 5
+    read, scores = decode(data)
+    assert (read, len(scores)) == (envelope, 100)
+    assert original(read, 99) == original(envelope, 99)
+
+
+def test_a_small_batch_can_be_read_by_the_release_before() -> None:
+    assert msgspec.msgpack.decode(encode(an_envelope(a_score())))["v"] == PLAIN
+
+
+def test_a_damaged_compression_is_unreadable() -> None:
+    data = encode(an_envelope(*(a_score(id=f"s{number}") for number in range(100))))
+    fields = msgspec.msgpack.decode(data)
+
+    with pytest.raises(UnreadableEnvelope):
+        decode(msgspec.msgpack.encode(fields | {"scores": fields["scores"][:-9]}))
+
+
 def test_fields_of_a_newer_release_are_ignored() -> None:
     envelope, scores = decode(packed(flavour="new", scores=b'[{"trace_id":"t","name":"n","value":1,"novelty":[]}]'))
 
@@ -35,18 +58,18 @@ def test_fields_of_a_newer_release_are_ignored() -> None:
 def test_fields_that_may_be_left_out_may_be_left_out() -> None:
     envelope, _ = decode(packed(traceparent=None, indexes=None))
 
-    assert (envelope.v, envelope.traceparent, envelope.indexes) == (VERSION, None, None)
+    assert (envelope.v, envelope.traceparent, envelope.indexes) == (PLAIN, None, None)
 
 
-@pytest.mark.parametrize("version", [VERSION + 1, 0, -1])
+@pytest.mark.parametrize("version", [COMPRESSED + 1, 0, -1])
 def test_an_envelope_of_another_version_is_refused_by_its_number(version: int) -> None:
     with pytest.raises(UnreadableEnvelope, match=f"version {version}"):
         decode(packed(v=version))
 
 
 def test_a_newer_version_is_told_from_garbage_whatever_else_it_holds() -> None:
-    with pytest.raises(UnreadableEnvelope, match="version 2"):
-        decode(msgspec.msgpack.encode({"v": 2, "scores": {"all": "different"}}))
+    with pytest.raises(UnreadableEnvelope, match="version 3"):
+        decode(msgspec.msgpack.encode({"v": 3, "scores": {"all": "different"}}))
 
 
 @pytest.mark.parametrize(
@@ -56,6 +79,7 @@ def test_a_newer_version_is_told_from_garbage_whatever_else_it_holds() -> None:
         msgspec.msgpack.encode({}), packed(project_id="x"), packed(ids=None), packed(scores=b"[{]"),
         packed(scores=b'{"a":1}'), packed(scores=b"[7]"), packed(scores=b'[{"value":"\xff"}]'),
         packed(received_at="yesterday"), b"\x91" * 100_000, packed(scores=b"[" * 100_000),
+        packed(v=COMPRESSED, scores=b"not compressed"),
     ],
 )  # fmt: skip
 def test_garbage_is_unreadable_and_raises_nothing_else(data: bytes) -> None:
