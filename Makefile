@@ -39,7 +39,7 @@ check: $(DEV_STAMP) ## check format, lint, types, import contracts, the OpenAPI 
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict
-	$(BIN)/lint-imports
+	PYTHONPATH=sdk/python/src $(BIN)/lint-imports
 	$(BIN)/python -m docs.openapi --check
 	$(BIN)/python -m deploy.local.lock_check requirements/run.txt requirements/dev.txt
 

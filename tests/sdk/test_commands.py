@@ -115,10 +115,10 @@ def test_tail_shows_what_arrives(house: House, tmp_path: Path) -> None:
         assert following.stdout is not None
         first = following.stdout.readline()
         run_assay(house, tmp_path, "score", "safety", "unsafe", "--session-id", "c7")
-        run_assay(house, tmp_path, "score", "thumbs", "true", "--user-id", "u1")
+        run_assay(house, tmp_path, "score", "thumbs", "true", "--user-id", "u1", "--timestamp", "2001-01-01T00:00:00Z")
         later = following.stdout.read()
         assert following.wait(30) == 0
 
     assert "relevance = 0.1" in first
     assert 'safety = "unsafe"  session c7' in later
-    assert "thumbs = true  user u1" in later
+    assert "2001-01-01T00:00:00Z  thumbs = true  user u1" in later  # a back-fill

@@ -71,3 +71,18 @@ async def test_the_reason_of_a_refused_score_is_the_servers(house: House) -> Non
     (trouble,) = troubles
     assert (trouble.kind, trouble.code) == ("rejected", "invalid_name")
     assert client.counters().sent == 1
+
+
+async def test_what_breaks_a_rule_after_it_was_taken_in_is_told(house: House) -> None:
+    troubles: list[Trouble] = []
+    with house.client(on_error=troubles.append) as client:
+        client.create_config(name="relevance", data_type="NUMERIC", min_value=0, max_value=1)
+        client.score("relevance", 1.5, trace_id="t1", id="s1")
+        client.score("relevance", 0.5, trace_id="t1", id="s2")
+        assert client.flush(30)
+        await wait_until(lambda: client.counters().rejected_later == 1)
+
+    (trouble,) = troubles
+    assert (trouble.kind, trouble.code, trouble.score) == ("rejected_later", "above_maximum", {"id": "s1"})
+    assert trouble.detail == "1.5 is above the maximum 1.0"
+    assert client.counters().sent == 2

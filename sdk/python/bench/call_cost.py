@@ -83,7 +83,8 @@ def in_process(measure: Any, state: str, seconds: float) -> dict[str, float]:
 def client_of(state: str, port: int) -> Client:
     logging.disable(logging.CRITICAL)
     url = f"http://127.0.0.1:{port}"
-    return Client(api_key="assay_bench", ingest_url=url, enabled=state != "no scores", queue_size=50_000)
+    access = {"api_key": "assay_bench", "ingest_url": url, "api_url": url}  # with its receipts asked for
+    return Client(**access, enabled=state != "no scores", queue_size=50_000)
 
 
 def measure_calls(state: str, port: int, _seconds: float, result: Any) -> None:
@@ -142,6 +143,7 @@ def serve(state: str, port: Any) -> None:
 
 def handler(state: str) -> type[BaseHTTPRequestHandler]:
     accepted = json.dumps({"batch_id": "1", "accepted": 1, "rejected": 0, "ids": [], "errors": []}).encode()
+    receipt = json.dumps({"batch_id": "1", "status": "done", "rejections": []}).encode()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -151,10 +153,16 @@ def handler(state: str) -> type[BaseHTTPRequestHandler]:
             self.rfile.read(int(self.headers["Content-Length"]))
             if state == "slow":
                 time.sleep(SLOW_SECONDS)
-            self.send_response(500 if state == "500" else 202)
-            self.send_header("Content-Length", str(len(accepted)))
+            self._answer(500 if state == "500" else 202, accepted)
+
+        def do_GET(self) -> None:
+            self._answer(200, receipt)
+
+        def _answer(self, status: int, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(accepted)
+            self.wfile.write(body)
 
         def log_message(self, *_: Any) -> None:
             pass

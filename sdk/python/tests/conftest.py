@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
-SOURCES = Path(__file__).resolve().parents[1] / "src"
-sys.path.insert(0, str(SOURCES))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from scripted_ingest import ScriptedIngest  # noqa: E402
+from places import SOURCES
 
-from assay import Client  # noqa: E402
+sys.path.insert(0, str(SOURCES))
+
+from scripted_ingest import ScriptedIngest
+
+from assay import Client
 
 
 @pytest.fixture
@@ -24,11 +26,12 @@ def ingest() -> Iterator[ScriptedIngest]:
 
 @pytest.fixture
 def make_client(ingest: ScriptedIngest) -> Iterator[Callable[..., Client]]:
-    """Clients of the scripted ingest, that are shut down after the test."""
+    """Clients of the scripted ingest, that are shut down after the test. They ask for no receipts unless told to."""
     made = []
 
     def make(**settings: Any) -> Client:
-        made.append(Client(**{"api_key": "assay_test", "ingest_url": ingest.url, "api_url": ingest.url, **settings}))
+        access = {"api_key": "assay_test", "ingest_url": ingest.url, "api_url": ingest.url}
+        made.append(Client(**{**access, "receipts_seconds": 0, **settings}))
         return made[-1]
 
     yield make

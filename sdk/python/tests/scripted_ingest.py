@@ -79,7 +79,8 @@ class ScriptedIngest:
         with self._changed:
             self.requests.append(request)
             self._changed.notify_all()
-            return self._next.pop(0) if self._next else self.script(request)
+            told = self._next.pop(0) if self._next else None
+        return told or self.script(request)
 
 
 def _handler(ingest: ScriptedIngest) -> type[BaseHTTPRequestHandler]:
@@ -91,7 +92,10 @@ def _handler(ingest: ScriptedIngest) -> type[BaseHTTPRequestHandler]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
-            content = json.loads(body)
+            try:
+                content = json.loads(body)
+            except ValueError:
+                content = None
             scores = content.get("scores", []) if isinstance(content, dict) else []
             self._answer(Request(self.path, dict(self.headers), scores, body))
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import SOURCES
+from places import SOURCES
 
 import assay
 

@@ -97,3 +97,25 @@ def test_the_asyncio_client_sends_and_reads(ingest: ScriptedIngest) -> None:
 def test_the_asyncio_client_never_blocks_its_loop() -> None:
     with pytest.raises(ConfigurationError):
         AsyncClient(api_key="k", when_full="block")
+
+
+def test_a_flush_that_is_cancelled_does_not_hold_up_the_end_of_the_loop(ingest: ScriptedIngest) -> None:
+    ingest.script = lambda request: problem(503, "queue_unavailable", Retry_After="3600")
+
+    async def run() -> int:
+        client = AsyncClient(api_key="k", ingest_url=ingest.url, shutdown_seconds=0)
+        client.score("relevance", 0.5, trace_id="t1")
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(client.flush(), 0.1)
+        pending = client.counters().pending
+        await client.shutdown()
+        return pending
+
+    assert asyncio.run(run()) == 1  # which waits for every thread of the loop
+
+
+def test_the_asyncio_client_has_what_the_other_has() -> None:
+    def surface(kind: type) -> set[str]:
+        return {name for name in dir(kind) if not name.startswith("_")}
+
+    assert surface(Client) - surface(AsyncClient) == {"score", "after_fork", "close_reading"}  # `score` is set at init

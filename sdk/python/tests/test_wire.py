@@ -177,6 +177,10 @@ def test_a_strict_client_raises_at_the_call_and_others_never_do() -> None:
         {"ingest_url": "ftp://x"},
         {"unheard_of": 1},
         {"api_key": "a\nb"},
+        {"api_key": 5},
+        {"batch_size": "5"},
+        {"batch_size": 1.5},
+        {"timeout_seconds": "5"},
     ],
 )
 def test_a_setting_that_can_not_be_is_refused(settings: dict[str, Any]) -> None:

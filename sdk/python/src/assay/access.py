@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,6 +22,13 @@ _LATER = (429, 502, 503, 504)
 _NOT_LATER = "query_timeout"  # a 503 that will be one again
 
 
+class Answer(NamedTuple):
+    """`content` is the answer's JSON; `headers` have lower-case names."""
+
+    content: Any
+    headers: dict[str, str]
+
+
 class Access:
     """One base URL and key. Connections are kept, and lent to one call at a time."""
 
@@ -29,6 +37,7 @@ class Access:
         self._settings = settings
         self._tries = tries
         self._idle: deque[Connection] = deque()
+        self._pid = os.getpid()
         self._closed = False
 
     def get(self, path: str, wait_seconds: float = 0.0) -> Any:
@@ -36,9 +45,13 @@ class Access:
 
         Raises ApiError and its kinds, and Unreachable.
         """
-        return self.call("GET", path, wait_seconds=wait_seconds)
+        return self.ask("GET", path, wait_seconds=wait_seconds).content
 
-    def call(self, method: str, path: str, body: Any = None, wait_seconds: float = 0.0) -> Any:
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        return self.ask(method, path, body).content
+
+    def ask(self, method: str, path: str, body: Any = None, wait_seconds: float = 0.0) -> Answer:
+        """Return the answer with its headers. Raises as `get` does."""
         content = None if body is None else json.dumps(body).encode()
         attempt = 1
         while isinstance(answer := self._once(method, path, content, wait_seconds), _Later):
@@ -54,7 +67,7 @@ class Access:
         while self._idle:
             self._idle.pop().close()
 
-    def _once(self, method: str, path: str, content: bytes | None, wait_seconds: float) -> Any:
+    def _once(self, method: str, path: str, content: bytes | None, wait_seconds: float) -> Answer | _Later:
         from assay.transport import TROUBLES
 
         connection = self._lend()
@@ -69,7 +82,7 @@ class Access:
             if self._closed:
                 self.close()
         if 200 <= answer.status < 300:
-            return _json(answer.body)
+            return Answer(_json(answer.body), answer.headers)
         problem = _problem(answer.status, answer.body)
         if answer.status in _LATER and problem.code != _NOT_LATER:
             return _Later(problem, retry_after(answer.headers))
@@ -78,6 +91,8 @@ class Access:
     def _lend(self) -> Connection:
         from assay.transport import Connection
 
+        if self._pid != os.getpid():  # the child of a fork: the connections are the parent's
+            self._idle, self._pid = deque(), os.getpid()
         try:
             return self._idle.pop()
         except IndexError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import threading
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Callable, Generic, TypeVar, Union
 
@@ -40,9 +41,20 @@ class AsyncClient(Scoring):
     def counters(self) -> Counters:
         return self._client.counters()
 
+    def is_open(self) -> bool:
+        return self._client.is_open()
+
+    def on_error(self, callback: OnError | None) -> None:
+        """Like `Client.on_error`. It is not called on the event loop, but by a thread that sends."""
+        self._client.on_error(callback)
+
     async def flush(self, timeout: float | None = None) -> bool:
-        """Like `Client.flush`."""
-        return await _in_thread(self._client.flush, timeout)
+        """Like `Client.flush`. When it is cancelled, its thread ends too: it would hold up the end of the loop."""
+        given_up = threading.Event()
+        try:
+            return await _in_thread(self._client._flush, timeout, given_up)
+        finally:
+            given_up.set()
 
     async def shutdown(self, timeout: float | None = None) -> bool:
         """Like `Client.shutdown`."""
@@ -83,6 +95,9 @@ class AsyncClient(Scoring):
 
     async def receipt(self, batch_id: str, *, wait: float = 0) -> Receipt:
         return await _in_thread(self._client.receipt, batch_id, wait=wait)
+
+    async def rejected_counts(self, **filters: Any) -> list[dict[str, Any]]:
+        return await _in_thread(self._client.rejected_counts, **filters)
 
     async def project(self) -> dict[str, Any]:
         return await _in_thread(self._client.project)

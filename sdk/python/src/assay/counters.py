@@ -14,6 +14,8 @@ class Counters(NamedTuple):
     * `sent`: taken in by the server. `rejected`: refused, by the server or at the call.
     * `dropped`: given up, see `dropped_because`. `pending`: waiting or on their way.
     * `retried`: scores that were sent once more, each time counted.
+    * `rejected_later`: of those sent, how many broke a rule of their project, as far as the receipts say that were
+      asked for (the setting `receipts_seconds`). They are kept by the server: `client.rejected()` lists them.
     """
 
     scored: int
@@ -25,6 +27,8 @@ class Counters(NamedTuple):
     pending: int
     rejected_because: dict[str, int]
     dropped_because: dict[str, int]
+    rejected_later: int
+    rejected_later_because: dict[str, int]
 
 
 class Tally:
@@ -35,6 +39,7 @@ class Tally:
         self._counts: Counter[str] = Counter()
         self._rejected: Counter[str] = Counter()
         self._dropped: Counter[str] = Counter()
+        self._rejected_later: Counter[str] = Counter()
 
     def add(self, name: str, number: int) -> None:
         with self._lock:
@@ -43,6 +48,10 @@ class Tally:
     def reject(self, code: str, number: int = 1) -> None:
         with self._lock:
             self._rejected[code] += number
+
+    def reject_later(self, code: str) -> None:
+        with self._lock:
+            self._rejected_later[code] += 1
 
     def drop(self, reason: str, number: int) -> None:
         with self._lock:
@@ -64,4 +73,6 @@ class Tally:
                 pending=scored + counts["recovered"] - settled,
                 rejected_because=rejected,
                 dropped_because=dropped,
+                rejected_later=sum(self._rejected_later.values()),
+                rejected_later_because=dict(self._rejected_later),
             )

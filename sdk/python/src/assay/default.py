@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,16 @@ from assay.trouble import OnError, logger
 
 _lock = threading.RLock()
 _client: Client | None = None
+
+
+def _renew_lock() -> None:
+    """Have a lock of its own in the child of a fork: the parent's may have been held by a thread that is not there."""
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def init(*, on_error: OnError | None = None, **settings: Any) -> Client:

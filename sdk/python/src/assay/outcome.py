@@ -31,13 +31,17 @@ class Refusal(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """`code` and `detail` are the server's, for a batch that is not settled."""
+    """`code` and `detail` are the server's, for a batch that is not settled.
+
+    `batch_id` is the handle of what was taken in, None when nothing was.
+    """
 
     fate: Fate
     refusals: Sequence[Refusal] = ()
     retry_after_seconds: float | None = None
     code: str = ""
     detail: str = ""
+    batch_id: str | None = None
 
 
 def outcome_of(status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
@@ -48,7 +52,8 @@ def outcome_of(status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
     """
     said = _object(body)
     if isinstance(said.get("errors"), list) and status in (200, 202, 207, 422):
-        return Outcome(Fate.SETTLED, [_refusal(error) for error in said["errors"]])
+        batch_id = said.get("batch_id")
+        return Outcome(Fate.SETTLED, [_refusal(error) for error in said["errors"]], batch_id=batch_id)
     code, detail = str(said.get("code") or f"http_{status}"), str(said.get("detail") or said.get("title") or "")
     if 200 <= status < 300:
         return Outcome(Fate.BARRED, code="not_assay", detail="The answer is not that of an Assay ingest.")

@@ -17,7 +17,7 @@ from assay.access import Access
 from assay.answers import Aggregate, Receipt, RejectedScore, Score, ScoreConfig, TrendSeries
 from assay.query import query_of
 from assay.settings import Settings
-from assay.table import Pages, Table
+from assay.table import Page, Pages, Table
 
 _PAGE = 1000
 _RECEIPT_WAIT_SECONDS_MAX = 30
@@ -33,6 +33,7 @@ class Reading:
         """Return the scores that the filters let through, newest first (or `order="asc"`), at most `limit`.
 
         They are fetched page by page while being iterated over: `for score in client.scores(name="relevance")`.
+        Filters are those of the api: `from_` and `to` of when a score was judged, `received_from` of when it arrived.
         """
         page_size = _PAGE if limit is None else max(1, min(_PAGE, limit))
         return self._pages("/v1/scores", {**filters, "order": order, "limit": page_size}, limit)
@@ -122,9 +123,10 @@ class Reading:
     def _pages(self, path: str, filters: Mapping[str, Any], limit: int | None) -> Pages[Any]:
         query = query_of(filters)
 
-        def fetch(cursor: str | None) -> tuple[list[Any], str | None]:
-            answer = self._api.get(f"{path}?{query}" + (f"&cursor={_quoted(cursor)}" if cursor else ""))
-            return answer["items"], answer["next_cursor"]
+        def fetch(cursor: str | None) -> Page:
+            answer = self._api.ask("GET", f"{path}?{query}" + (f"&cursor={_quoted(cursor)}" if cursor else ""))
+            through = answer.headers.get("assay-complete-through")
+            return Page(answer.content["items"], answer.content["next_cursor"], through)
 
         return Pages(fetch, limit)
 

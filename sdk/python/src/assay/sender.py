@@ -5,25 +5,23 @@ A batch leaves by an answer that settles its scores, or when the client is shut 
 
 from __future__ import annotations
 
+import json
 import threading
 import time
-import zlib
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Protocol
 
 from assay.backoff import LONGEST_SECONDS, pause_seconds
 from assay.batch import Batch, body_of
 from assay.counters import Tally
-from assay.outcome import Fate, Outcome, Refusal, outcome_of
+from assay.ingest import Ingest
+from assay.outcome import Fate, Outcome, Refusal
+from assay.receipts import Receipts
 from assay.settings import Settings
 from assay.trouble import Trouble, Troubles, logger
 from assay.wire import without_stamp
 
-if TYPE_CHECKING:
-    from assay.transport import Connection
-
-_GZIP_FROM_BYTES = 1024
 _URGENT_PAUSE_SECONDS = 1.0
 _FAILURES_TOLD = 3  # fewer are everyday life: a restart of the server
 _CLOCK_CODE = "timestamp_in_future"
@@ -43,14 +41,16 @@ class Source(Protocol):
 class Sender:
     """`step` does one thing: it sends one batch, or says how long there is nothing to do."""
 
-    def __init__(self, settings: Settings, source: Source, tally: Tally, troubles: Troubles) -> None:
-        self._settings = settings
+    def __init__(
+        self, settings: Settings, source: Source, tally: Tally, troubles: Troubles, receipts: Receipts
+    ) -> None:
+        self._ingest = Ingest(settings)
         self._source = source
+        self._receipts = receipts
         self._tally = tally
         self._troubles = troubles
         self._waiting: deque[Batch] = deque()
         self._in_hand: Batch | None = None
-        self._connection: Connection | None = None
         self._failures = 0
         self._not_before = 0.0
         self._asked_until = 0.0
@@ -62,6 +62,7 @@ class Sender:
 
     def run(self) -> None:
         """Send until stopped, and close the connection."""
+        self._receipts.start()
         try:
             while not self._stopping:
                 pause = self.step()
@@ -101,10 +102,10 @@ class Sender:
     def relax(self) -> None:
         self._urgent -= 1
 
-    def wait_progress(self, seconds: float) -> None:
-        """Wait until something was settled, or so long."""
+    def wait_progress(self, place: int, seconds: float) -> None:
+        """Wait until every score before a place is settled, or the way is barred, or so long."""
         with self._progress:
-            self._progress.wait(seconds)
+            self._progress.wait_for(lambda: self.settled_through >= place or self.barred, seconds)
 
     def stop(self) -> None:
         """Have `run` return after what is in hand."""
@@ -125,13 +126,11 @@ class Sender:
         return in_hand.count if in_hand else 0
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
+        self._ingest.close()
 
     def abandon(self) -> None:
         """Forget the connection: in the child of a fork it belongs to the parent."""
-        if self._connection is not None:
-            self._connection.abandon()
+        self._ingest.abandon()
 
     def _publish(self) -> None:
         """Say how far everything is settled. Only the sending thread calls it, between batches."""
@@ -156,36 +155,22 @@ class Sender:
 
     def _deliver(self, batch: Batch) -> None:
         items = batch.read()
+        if len(items) < batch.count:
+            self._lose(batch, batch.count - len(items))
         if not items:
-            self._lose(batch)
             return
         if batch.attempts:
             self._tally.add("retried", len(items))
         batch.attempts += 1
-        outcome = self._post(body_of(items))
+        outcome = self._ingest.post(body_of(items))
         self.barred = outcome.fate is Fate.BARRED
         if outcome.fate is Fate.SETTLED:
             self._settle(batch, items, outcome.refusals)
+            self._receipts.remember(outcome.batch_id)
         elif outcome.fate is Fate.HALVE:
             self._halve(batch, items, outcome)
         else:
             self._put_off(batch, outcome)
-
-    def _post(self, body: bytes) -> Outcome:
-        from assay.transport import TROUBLES, Connection  # http.client costs time that the first call should not take
-
-        if self._connection is None:
-            settings = self._settings
-            self._connection = Connection(settings.ingest_url, settings.api_key or "", settings.timeout_seconds)
-        headers = {"Content-Type": "application/json"}
-        if self._settings.gzip and len(body) >= _GZIP_FROM_BYTES:
-            body, headers["Content-Encoding"] = zipped(body), "gzip"
-        try:
-            answer = self._connection.request("POST", "/v1/scores", body, headers)
-        except TROUBLES as error:
-            where = self._settings.ingest_url
-            return Outcome(Fate.LATER, code="unreachable", detail=f"{where}: {str(error) or type(error).__name__}")
-        return outcome_of(answer.status, answer.headers, answer.body)
 
     def _settle(self, batch: Batch, items: list[bytes], refusals: Sequence[Refusal]) -> None:
         ahead = [refusal.place for refusal in refusals if refusal.code == _CLOCK_CODE]
@@ -228,11 +213,12 @@ class Sender:
             waiting = sum(one.count for one in self._waiting) + self._source.waiting_count()
             self._troubles.add(Trouble("delayed", outcome.code, outcome.detail, waiting))
 
-    def _lose(self, batch: Batch) -> None:
-        """Count a batch whose file in the spool was taken away by somebody."""
-        self._tally.drop("spool_lost", batch.count)
-        self._troubles.add(Trouble("dropped", "spool_lost", "their file in the spool is gone", batch.count))
-        batch.settle(batch.count)
+    def _lose(self, batch: Batch, count: int) -> None:
+        """Count what somebody took away of a batch's file in the spool, or the whole file."""
+        self._tally.drop("spool_lost", count)
+        self._troubles.add(Trouble("dropped", "spool_lost", "their file in the spool is gone, or was cut", count))
+        batch.count -= count
+        batch.settle(count)
 
     def _recover(self) -> None:
         self._failures = 0
@@ -242,13 +228,16 @@ class Sender:
 
     def _refuse(self, code: str, detail: str, item: bytes) -> None:
         self._tally.reject(code)
-        self._troubles.refuse(code, detail, item)
+        self._troubles.refuse(code, detail, _score_of(item))
 
 
-def zipped(body: bytes) -> bytes:
-    """Return the body as gzip, fast: the level that costs least. The work is done without the interpreter's lock."""
-    packer = zlib.compressobj(1, zlib.DEFLATED, 31)
-    return packer.compress(body) + packer.flush()
+def _score_of(item: bytes) -> dict[str, Any]:
+    """Return the score; where it is none, as a damaged line of a spool may be, its beginning."""
+    try:
+        score = json.loads(item)
+    except ValueError:
+        score = None
+    return score if isinstance(score, dict) else {"text": item[:1000].decode("utf-8", "replace")}
 
 
 def _sooner(one: float | None, other: float | None) -> float | None:

@@ -31,6 +31,15 @@ _AT_LEAST = {
     "timeout_seconds": 0.001,
     "shutdown_seconds": 0,
     "log_seconds": 0,
+    "receipts_seconds": 0,
+}
+
+
+_NUMBER, _WHOLE, _TEXT = ((int, float), "number"), (int, "whole number"), ((str, type(None)), "text")
+_KINDS: dict[str, tuple[Any, str]] = {
+    **dict.fromkeys(("api_key", "environment", "ingest_url", "api_url"), _TEXT),
+    **dict.fromkeys(("batch_size", "batch_bytes", "queue_size", "queue_bytes", "spool_bytes"), _WHOLE),
+    **{name: _NUMBER for name in _AT_LEAST if name.endswith("_seconds")},
 }
 
 
@@ -47,6 +56,8 @@ class Settings(NamedTuple):
     * `spool_dir`, `spool_bytes`: keep what waits in files of this folder, at most so many bytes.
     * `timeout_seconds`: for one answer. `shutdown_seconds`: how long the program's end waits for the last batch.
     * `log_seconds`: at most one log line of a kind in that time.
+    * `receipts_seconds`: how often the api is asked what became of batches that were taken in; 0: never. It is 0 where
+      an `ingest_url` was given and no `api_url`: a key goes nowhere that was not named.
     """
 
     api_key: str | None = None
@@ -67,6 +78,12 @@ class Settings(NamedTuple):
     timeout_seconds: float = 10.0
     shutdown_seconds: float = 5.0
     log_seconds: float = 10.0
+    receipts_seconds: float = 5.0
+
+    @property
+    def sends(self) -> bool:
+        """Whether scores are taken over and sent: it is enabled, and there is a key."""
+        return self.enabled and bool(self.api_key)
 
 
 def make_settings(given: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:
@@ -83,12 +100,21 @@ def make_settings(given: Mapping[str, Any], environ: Mapping[str, str] | None = 
     unknown = sorted(set(stated) - set(Settings._fields))
     if unknown:
         raise ConfigurationError(f"There is no setting {unknown[0]!r}. There are: {', '.join(Settings._fields)}.")
-    settings = Settings(**{**from_environment, **stated})
+    chosen = {**from_environment, **stated}
+    if isinstance(chosen.get("api_key"), str):
+        chosen["api_key"] = chosen["api_key"].strip()  # secrets that come from files end with a newline
+    settings = Settings(**chosen)
     _check(settings)
+    if "ingest_url" in chosen and "api_url" not in chosen:
+        settings = settings._replace(receipts_seconds=0)
     return settings._replace(ingest_url=settings.ingest_url.rstrip("/"), api_url=settings.api_url.rstrip("/"))
 
 
 def _check(settings: Settings) -> None:
+    for name, (kind, word) in _KINDS.items():
+        value = getattr(settings, name)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise ConfigurationError(f"{name} is {value!r}, which is no {word}.")
     for name in ("ingest_url", "api_url"):
         if not str(getattr(settings, name)).startswith(("http://", "https://")):
             raise ConfigurationError(f"{name} is {getattr(settings, name)!r}, which is no http:// or https:// URL.")

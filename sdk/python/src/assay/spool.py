@@ -2,10 +2,8 @@
 
 A thread of its own moves scores from the buffer into files as soon as they come, and hands each full or old enough file
 to the sender as a batch; a settled file is removed. Files of a process that is gone are sent by the next client that
-opens the folder. Nothing is synced to the disk: a crash of the application is survived, not one of the machine.
-
-    <spool_dir>/<id of a client>/lock          held by its process as long as it lives
-    <spool_dir>/<id of a client>/<number>.jsonl   one score on each line; the last line may be cut
+opens the folder. Nothing is synced to the disk: a crash of the application is survived, not one of the machine. What
+lies in the folder is in `assay.spool_files`.
 """
 
 from __future__ import annotations
@@ -14,21 +12,14 @@ import threading
 import time
 from collections import deque
 from pathlib import Path
-from typing import BinaryIO
 
 from assay.batch import Batch
 from assay.bell import Bell
 from assay.buffer import Buffer
 from assay.counters import Tally
-from assay.errors import ConfigurationError
-from assay.ids import new_score_id
 from assay.settings import Settings
+from assay.spool_files import Folder, OpenFile, check_system, lines_of, root_of
 from assay.trouble import logger
-
-try:
-    import fcntl
-except ImportError:  # pragma: no cover  (Windows)
-    fcntl = None  # type: ignore[assignment]
 
 _FULL_PAUSE_SECONDS = 0.1
 _BEFORE_ALL = -1  # the place of recovered scores
@@ -38,22 +29,22 @@ class Spool:
     """A source of batches for the sender, behind the buffer. While the folder is full, the buffer fills."""
 
     def __init__(self, buffer: Buffer, settings: Settings, tally: Tally) -> None:
-        if fcntl is None:
-            raise ConfigurationError("A spool needs a POSIX system.")
+        check_system()
         self._buffer = buffer
         self._settings = settings
         self._tally = tally
-        self._root = Path(str(settings.spool_dir)).expanduser()
+        self._root = root_of(str(settings.spool_dir), settings.api_key or "")
         self._bell = Bell()
         self._lock = threading.Lock()
         self._batches: deque[Batch] = deque()
         self._taking_from: int | None = None
-        self._open: _Open | None = None
+        self._open: OpenFile | None = None
         self._held_bytes = 0
         self._urgent = False
         self._stopping = False
         self._thread: threading.Thread | None = None
-        self._folder: _Folder | None = None
+        self._folder: Folder | None = None
+        self._complain_from = 0.0
 
     def start(self) -> None:
         """Start writing. Raises RuntimeError when no thread can be started."""
@@ -117,10 +108,10 @@ class Spool:
 
     def _open_folder(self) -> None:
         try:
-            self._folder = _Folder(self._root)
+            self._folder = Folder(self._root)
             left_behind = self._folder.left_behind()
         except OSError as error:
-            logger.warning("the spool can't be opened, scores wait in memory: %s", error)
+            self._complain("opened", error)
             return
         for path in left_behind:
             self._recover(path)
@@ -133,7 +124,7 @@ class Spool:
     def _is_full(self) -> bool:
         return self._held_bytes >= self._settings.spool_bytes
 
-    def _old_at(self, file: _Open) -> float:
+    def _old_at(self, file: OpenFile) -> float:
         return file.since + self._settings.batch_age_seconds
 
     def _write(self) -> None:
@@ -153,15 +144,20 @@ class Spool:
         try:
             if self._folder is None:
                 raise FileNotFoundError(self._root)
-            file = self._open or _Open(self._folder.new_path(), place)
+            file = self._open or OpenFile(self._folder.new_path(), place)
             self._open = file
             file.write(items)
         except OSError as error:
-            logger.warning("the spool can't be written, scores wait in memory: %s", error)
+            self._complain("written", error)
             self._hand_over(Batch(place, len(items), lambda: items, lambda: self._buffer.release(len(items), size)))
             return
         self._hold(size)
         self._buffer.release(len(items), size)
+
+    def _complain(self, what: str, error: OSError) -> None:
+        if time.monotonic() >= self._complain_from:
+            self._complain_from = time.monotonic() + self._settings.log_seconds
+            logger.warning("the spool can't be %s, scores wait in memory: %s", what, error)
 
     def _seal(self) -> None:
         """Hand the open file to the sender if it is full, old or wanted."""
@@ -180,7 +176,7 @@ class Spool:
             self._hold(-size)
             path.unlink(missing_ok=True)
 
-        return Batch(place, count, lambda: _lines(path), done)
+        return Batch(place, count, lambda: lines_of(path), done)
 
     def _hold(self, size: int) -> None:
         with self._lock:
@@ -191,7 +187,7 @@ class Spool:
         self._bell.ring()
 
     def _recover(self, path: Path) -> None:
-        items = _lines(path)
+        items = lines_of(path)
         if not items:
             path.unlink(missing_ok=True)
             return
@@ -199,111 +195,3 @@ class Spool:
         self._hold(size)
         self._tally.add("recovered", len(items))
         self._hand_over(self._batch(path, _BEFORE_ALL, len(items), size))
-
-
-class _Open:
-    """The file that is being written."""
-
-    def __init__(self, path: Path, place: int) -> None:
-        self.path = path
-        self.place = place
-        self.count = 0
-        self.size = 0
-        self.since = time.monotonic()
-        self._file: BinaryIO = path.open("ab", buffering=0)
-
-    def write(self, items: list[bytes]) -> None:
-        self._file.write(b"\n".join(items) + b"\n")
-        self.count += len(items)
-        self.size += sum(map(len, items))
-
-    def close(self) -> None:
-        self._file.close()
-
-
-class _Folder:
-    """A client's own folder in the spool, locked while it lives. Opening and clearing up are locked for the spool."""
-
-    def __init__(self, root: Path) -> None:
-        root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._root = root
-        self._own = root / new_score_id()
-        self._number = 0
-        with _Gate(root):
-            self._own.mkdir(mode=0o700)
-            self._lock = _locked(self._own / "lock")
-
-    def new_path(self) -> Path:
-        self._number += 1
-        return self._own / f"{self._number:08d}.jsonl"
-
-    def left_behind(self) -> list[Path]:
-        """Move the files of clients that are gone to our own folder, and return them."""
-        with _Gate(self._root):
-            folders = [folder for folder in self._root.iterdir() if folder.is_dir() and folder != self._own]
-            return [path for folder in sorted(folders) for path in self._adopt(folder)]
-
-    def close(self) -> None:
-        """Let go of the folder; remove it if nothing is left in it."""
-        with _Gate(self._root):
-            if not any(self._own.glob("*.jsonl")):
-                _remove(self._own)
-            self.abandon()
-
-    def abandon(self) -> None:
-        if self._lock is not None:
-            self._lock.close()
-
-    def _adopt(self, folder: Path) -> list[Path]:
-        lock = _locked(folder / "lock")
-        if lock is None:
-            return []
-        with lock:
-            adopted = [path.rename(self.new_path()) for path in sorted(folder.glob("*.jsonl"))]
-            _remove(folder)
-            return adopted
-
-
-class _Gate:
-    """Only one client at a time opens or clears folders."""
-
-    def __init__(self, root: Path) -> None:
-        self._path = root / "lock"
-
-    def __enter__(self) -> None:
-        self._file = self._path.open("ab")
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-
-def _locked(path: Path) -> BinaryIO | None:
-    """Return the open lock file, None when another process holds it."""
-    try:
-        file = path.open("ab")
-    except OSError:
-        return None
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        return None
-    return file
-
-
-def _remove(folder: Path) -> None:
-    try:
-        (folder / "lock").unlink(missing_ok=True)
-        folder.rmdir()
-    except OSError:  # somebody else is at it
-        return
-
-
-def _lines(path: Path) -> list[bytes]:
-    """Return the whole lines of a file; a last one that was cut is none."""
-    try:
-        text = path.read_bytes()
-    except OSError:
-        return []
-    return [line for line in text.split(b"\n")[:-1] if line]

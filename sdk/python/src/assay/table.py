@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Callable, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Generic, NamedTuple, TypeVar
 
 from assay.errors import ConfigurationError
 
@@ -22,12 +22,25 @@ class Table(list[Row]):
         return data_frame(self)
 
 
-class Pages(Generic[Row]):
-    """All rows of a paged answer, fetched page by page as they are iterated over; each iteration starts afresh."""
+class Page(NamedTuple):
+    """`cursor` leads to the next one, None from the last. `complete_through` is the server's word of that name."""
 
-    def __init__(self, fetch: Callable[[str | None], tuple[list[Row], str | None]], rows_max: int | None) -> None:
+    rows: list[Any]
+    cursor: str | None
+    complete_through: str | None = None
+
+
+class Pages(Generic[Row]):
+    """All rows of a paged answer, fetched page by page as they are iterated over; each iteration starts afresh.
+
+    `complete_through` is known once the first page is there: every score that was accepted up to that time (RFC 3339)
+    is among the rows, if it is one that was asked for. None before, and where the server doesn't say.
+    """
+
+    def __init__(self, fetch: Callable[[str | None], Page], rows_max: int | None) -> None:
         self._fetch = fetch
         self._rows_max = rows_max
+        self.complete_through: str | None = None
 
     def __iter__(self) -> Iterator[Row]:
         left = self._rows_max
@@ -41,12 +54,12 @@ class Pages(Generic[Row]):
 
     def pages(self) -> Iterator[list[Row]]:
         """Yield whole pages."""
-        cursor: str | None = None
-        while True:
-            rows, cursor = self._fetch(cursor)
-            yield rows
-            if cursor is None:
-                return
+        page = self._fetch(None)
+        self.complete_through = page.complete_through
+        yield page.rows
+        while page.cursor is not None:
+            page = self._fetch(page.cursor)
+            yield page.rows
 
     def to_list(self) -> Table[Row]:
         return Table(self)

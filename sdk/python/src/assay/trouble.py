@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
@@ -14,9 +13,10 @@ logger = logging.getLogger("assay")
 class Trouble(NamedTuple):
     """Something that the application may want to know.
 
-    `kind` is `rejected` (a score was refused, by the server or at the call), `dropped` (scores were given up) or
-    `delayed` (scores wait, because the server can't be reached or doesn't let them in). `code` and `detail` are the
-    server's own where there are any; `number` is how many scores it is about; `score` is the refused one.
+    `kind` is `rejected` (a score was refused, by the server or at the call), `rejected_later` (it was taken in, and
+    broke a rule of its project), `dropped` (scores were given up) or `delayed` (scores wait, because the server can't
+    be reached or doesn't let them in). `code` and `detail` are the server's own where there are any; `number` is how
+    many scores it is about; `score` is the refused one, of one that was rejected later only its id.
     """
 
     kind: str
@@ -27,7 +27,13 @@ class Trouble(NamedTuple):
 
 
 OnError = Callable[[Trouble], None]
-_SAYINGS = {"rejected": "rejected", "dropped": "dropped", "delayed": "waiting, delivery fails"}
+_SAYINGS = {
+    "rejected": "rejected",
+    "rejected_later": "taken in and rejected later",
+    "dropped": "dropped",
+    "delayed": "waiting, delivery fails",
+}
+_TOLD_AT_ONCE = ("rejected", "rejected_later")  # to `on_error`, each score by itself
 
 
 class Troubles:
@@ -49,10 +55,9 @@ class Troubles:
                 trouble = known._replace(number=known.number + trouble.number)
             self._untold[key] = trouble
 
-    def refuse(self, code: str, detail: str, item: bytes | None, fields: dict[str, Any] | None = None) -> None:
+    def refuse(self, code: str, detail: str, score: dict[str, Any], kind: str = "rejected") -> None:
         """Tell `on_error` of one refused score now, and the log in time."""
-        score = json.loads(item) if item is not None else fields
-        trouble = Trouble("rejected", code, detail, 1, score)
+        trouble = Trouble(kind, code, detail, 1, score)
         self.add(trouble)
         self._call(trouble)
 
@@ -80,7 +85,7 @@ class Troubles:
         number = sum(trouble.number for trouble in troubles)
         reasons = "; ".join(map(_reason, troubles))
         logger.warning("%s score%s %s: %s", f"{number:,}", "" if number == 1 else "s", _SAYINGS[kind], reasons)
-        if kind != "rejected":
+        if kind not in _TOLD_AT_ONCE:
             for trouble in troubles:
                 self._call(trouble)
 
@@ -94,5 +99,11 @@ class Troubles:
 
 
 def _reason(trouble: Trouble) -> str:
-    about = f" (such as score {trouble.score.get('id')}, {trouble.score.get('name')})" if trouble.score else ""
-    return f"{trouble.number:,} × {trouble.code}: {trouble.detail}{about}"
+    return f"{trouble.number:,} × {trouble.code}: {trouble.detail}{_example(trouble.score)}"
+
+
+def _example(score: dict[str, Any] | None) -> str:
+    if not score:
+        return ""
+    name = f", {score['name']}" if score.get("name") else ""
+    return f" (such as score {score.get('id')}{name})"

@@ -52,7 +52,8 @@ def describe(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def show(options: argparse.Namespace, screen: Screen) -> int:
-    configs = open_client(options).configs()
+    with open_client(options) as client:
+        configs = client.configs()
     rows = [
         [config["name"], config["data_type"], _rule_text(dict(config)), config["enforcement"]] for config in configs
     ]
@@ -64,7 +65,11 @@ def show(options: argparse.Namespace, screen: Screen) -> int:
 def apply(options: argparse.Namespace, screen: Screen) -> int:
     """Plan, ask and do. Raises CommandError when it may not ask."""
     rules = read_rules(options.file)
-    client = open_client(options)
+    with open_client(options) as client:
+        return _apply(client, rules, options, screen)
+
+
+def _apply(client: Client, rules: list[dict[str, Any]], options: argparse.Namespace, screen: Screen) -> int:
     steps = plan(rules, client.configs(), prune=options.prune)
     to_do = [step for step in steps if step.action != "keep"]
     if not screen.as_json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import queue
 import threading
 import time
@@ -15,10 +14,9 @@ from assay.client import Client
 from assay.command.journal import Rejected, Settled
 from assay.command.screen import FAILED, CommandError
 from assay.errors import ApiError, NotAllowed, Unreachable
-from assay.outcome import Fate, Outcome, outcome_of
-from assay.sender import zipped
+from assay.ingest import Ingest
+from assay.outcome import Fate, Outcome
 from assay.settings import Settings
-from assay.transport import TROUBLES, Connection
 
 _ON_THE_WAY_MAX = 64
 _RECEIPT_READERS = 4
@@ -110,52 +108,48 @@ class Delivery:
             raise failure
 
     def _send_all(self) -> None:
-        settings = self._settings
-        connection = Connection(settings.ingest_url, settings.api_key or "", settings.timeout_seconds)
+        ingest = Ingest(self._settings)
         try:
             while (shipment := self._to_send.get()) is not None and not self._stopping.is_set():
                 sent = _Sent(shipment, [], [item.refused for item in shipment.items if item.refused is not None])
-                self._send(connection, [item for item in shipment.items if item.wire is not None], sent)
+                self._send(ingest, [item for item in shipment.items if item.wire is not None], sent)
                 self._to_settle.put(sent)
         finally:
-            connection.close()
+            ingest.close()
 
-    def _send(self, connection: Connection, items: list[Item], sent: _Sent) -> None:
+    def _send(self, ingest: Ingest, items: list[Item], sent: _Sent) -> None:
         """Send items until they are taken in or refused; halved where they are too much at once."""
         if not items:
             return
-        outcome, batch_id = self._post(connection, body_of([item.wire or b"" for item in items]))
+        outcome = self._post(ingest, body_of([item.wire or b"" for item in items]))
         if outcome.fate is Fate.SETTLED:
             refused = {refusal.place: refusal for refusal in outcome.refusals}
             for place, refusal in refused.items():
                 sent.rejected.append(Rejected(items[place].row, refusal.code, refusal.detail, items[place].score))
-            if batch_id is not None:
-                sent.receipts.append((batch_id, items))
+            if outcome.batch_id is not None:
+                sent.receipts.append((outcome.batch_id, items))
         elif len(items) == 1:
             sent.rejected.append(Rejected(items[0].row, outcome.code, outcome.detail, items[0].score))
         else:
-            self._send(connection, items[: len(items) // 2], sent)
-            self._send(connection, items[len(items) // 2 :], sent)
+            self._send(ingest, items[: len(items) // 2], sent)
+            self._send(ingest, items[len(items) // 2 :], sent)
 
-    def _post(self, connection: Connection, body: bytes) -> tuple[Outcome, str | None]:
-        """Return what became of a body, and its batch id. Tries as long as the patience lasts."""
-        headers = {"Content-Type": "application/json"}
-        if self._settings.gzip:
-            body, headers["Content-Encoding"] = zipped(body), "gzip"
+    def _post(self, ingest: Ingest, body: bytes) -> Outcome:
+        """Return what became of a body. Tries as long as the patience lasts."""
         deadline = time.monotonic() + self._patience_seconds
         failures = 0
         while True:
-            outcome, batch_id = _ask(connection, body, headers)
+            outcome = ingest.post(body)
             if outcome.fate in (Fate.SETTLED, Fate.HALVE):
-                return outcome, batch_id
+                return outcome
             if outcome.fate is Fate.BARRED:
                 raise NotAllowed(0, outcome.code, outcome.detail)
             failures += 1
             pause = pause_seconds(failures, outcome.retry_after_seconds, 5.0)
             if time.monotonic() + pause > deadline:
                 raise CommandError(
-                    f"No batch got through to {self._settings.ingest_url} for {self._patience_seconds:.0f} s: "
-                    f"{outcome.code} {outcome.detail}. The same command goes on from here.",
+                    f"No batch got through for {self._patience_seconds:.0f} s: {outcome.code} {outcome.detail}. "
+                    "The same command goes on from here.",
                     FAILED,
                 )
             if self._stopping.wait(pause):
@@ -201,13 +195,3 @@ class Delivery:
             if receipt["status"] == "done":
                 return dict(receipt)
         return {}
-
-
-def _ask(connection: Connection, body: bytes, headers: dict[str, str]) -> tuple[Outcome, str | None]:
-    try:
-        answer = connection.request("POST", "/v1/scores", body, headers)
-    except TROUBLES as error:
-        return Outcome(Fate.LATER, code="unreachable", detail=str(error) or type(error).__name__), None
-    outcome = outcome_of(answer.status, answer.headers, answer.body)
-    batch_id = json.loads(answer.body).get("batch_id") if outcome.fate is Fate.SETTLED else None
-    return outcome, batch_id

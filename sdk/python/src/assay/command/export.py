@@ -7,7 +7,7 @@ import csv
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -40,8 +40,11 @@ def describe(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def export(options: argparse.Namespace, screen: Screen) -> int:
-    client = open_client(options)
-    scores = client.scores(order="asc", limit=options.limit, **filters_of(options))
+    with open_client(options) as client:
+        return _export(client.scores(order="asc", limit=options.limit, **filters_of(options)), options, screen)
+
+
+def _export(scores: Iterable[Score], options: argparse.Namespace, screen: Screen) -> int:
     rows: Iterable[Mapping[str, Any]] = scores if options.full else map(wire_form, scores)
     if options.output is None:
         if options.format == "parquet":
@@ -87,13 +90,18 @@ def _write_csv(rows: Iterable[Mapping[str, Any]], file: TextIO) -> int:
     writer: Any = None
     count = 0
     for row in rows:
-        if writer is None:
-            columns = list(row) if "project_id" in row else list(FIELDS)
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
+        writer = writer or _csv_writer(file, list(row) if "project_id" in row else FIELDS)
         writer.writerow({name: _cell(value) for name, value in row.items()})
         count += 1
+    if writer is None:
+        _csv_writer(file, FIELDS)
     return count
+
+
+def _csv_writer(file: TextIO, columns: Sequence[str]) -> csv.DictWriter[str]:
+    writer = csv.DictWriter(file, columns)
+    writer.writeheader()
+    return writer
 
 
 def _write_parquet(rows: Iterable[Mapping[str, Any]], path: Path) -> int:

@@ -25,11 +25,12 @@ def add_filters(parser: argparse.ArgumentParser, *, times: bool = True) -> None:
             "--from", dest="from_", metavar="TIME", help="judged then or later, such as 2025-03-01T00:00Z"
         )
         group.add_argument("--to", metavar="TIME", help="judged before")
+        group.add_argument("--received-from", metavar="TIME", help="arrived then or later")
 
 
 def filters_of(options: argparse.Namespace) -> dict[str, Any]:
     """Return the filters as the client takes them."""
-    names = (*_REPEATABLE, "min_value", "max_value", "from_", "to")
+    names = (*_REPEATABLE, "min_value", "max_value", "from_", "to", "received_from")
     given = {name: getattr(options, name, None) for name in names}
     metadata: dict[str, list[str]] = {}
     for text in options.metadata:

@@ -59,6 +59,8 @@ def main(arguments: Sequence[str]) -> int:
     except BrokenPipeError:  # `assay export | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # a file or folder that can't be read or written
+        return screen.fail(str(error), FAILED)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

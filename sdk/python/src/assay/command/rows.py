@@ -17,6 +17,7 @@ from assay.command.screen import FAILED, CommandError
 
 FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
 _CELL_CHARACTERS_MAX = 16 << 20
+_UNREADABLE = (csv.Error, EOFError, UnicodeDecodeError, zlib.error, gzip.BadGzipFile)
 
 
 class Row(NamedTuple):
@@ -76,7 +77,7 @@ class RowFile:
             for row in reader():
                 self.rows_read = row.number
                 yield row
-        except (csv.Error, EOFError, UnicodeDecodeError, zlib.error, gzip.BadGzipFile) as error:
+        except _UNREADABLE as error:
             raise CommandError(f"{self.path} can't be read after row {self.rows_read:,}: {error}", FAILED) from error
 
     def _json_lines(self) -> Iterator[Row]:
@@ -108,13 +109,19 @@ class RowFile:
 
     def _read_columns(self) -> None:
         if self.format == "csv":
-            with self._opened() as file:
-                self.columns = list(self._csv_reader(file).fieldnames or [])
+            self.columns = self._csv_columns()
             self._position = None
         elif self.format == "parquet":
             parquet = _parquet_file(self.path)
             self.columns = list(parquet.schema_arrow.names)
             self._rows_total = parquet.metadata.num_rows
+
+    def _csv_columns(self) -> list[str]:
+        try:
+            with self._opened() as file:
+                return list(self._csv_reader(file).fieldnames or [])
+        except _UNREADABLE as error:
+            raise CommandError(f"{self.path} can't be read as CSV: {error}", FAILED) from error
 
     @contextmanager
     def _opened(self) -> Iterator[BinaryIO]:
@@ -153,7 +160,10 @@ def _parquet_file(path: Path) -> Any:
         import pyarrow.parquet
     except ImportError as error:
         raise CommandError("Parquet needs pyarrow: pip install 'assay[parquet]'") from error
-    return pyarrow.parquet.ParquetFile(path)
+    try:
+        return pyarrow.parquet.ParquetFile(path)
+    except pyarrow.ArrowException as error:
+        raise CommandError(f"{path} can't be read as Parquet: {error}", FAILED) from error
 
 
 def _is_missing(cell: Any) -> bool:

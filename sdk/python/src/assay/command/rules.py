@@ -34,7 +34,9 @@ def read_rules(path: Path) -> list[dict[str, Any]]:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise CommandError(f"{path} can't be read: {error.strerror}.") from error
-    found = json.loads(text) if path.suffix == ".json" else _yaml(text, path)
+    except UnicodeDecodeError as error:
+        raise CommandError(f"{path} is not UTF-8: {error}.") from error
+    found = _json(text, path) if path.suffix == ".json" else _yaml(text, path)
     rules = found.get("configs") if isinstance(found, dict) else found
     if not isinstance(rules, list):
         raise CommandError(f"{path} has no list `configs`.")
@@ -95,6 +97,13 @@ def _rule(rule: Any, place: int) -> dict[str, Any]:
             "for something else: put it in quotes."
         )
     return rule
+
+
+def _json(text: str, path: Path) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise CommandError(f"{path} is not JSON: {error}") from error
 
 
 def _yaml(text: str, path: Path) -> Any:

@@ -6,6 +6,7 @@ import argparse
 import json
 from typing import Any
 
+from assay.client import Client
 from assay.command.delivery import Delivery, Item, Shipment
 from assay.command.journal import Settled
 from assay.command.mapping import value_of_text
@@ -41,16 +42,13 @@ def describe(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def score(options: argparse.Namespace, screen: Screen) -> int:
-    client = open_client(options)
     fields = _fields(options)
     try:
         wire = encode_score(fields)
     except InvalidScore as error:
         raise CommandError(str(error)) from error
-    results: list[Settled] = []
-    delivery = Delivery(client, senders=1, patience_seconds=30.0, settled=lambda _number, one: results.append(one))
-    delivery.run([Shipment(0, [Item(1, fields, wire)])])
-    settled = results[0]
+    with open_client(options) as client:
+        settled = _deliver(client, Item(1, fields, wire))
     became = next((name for name in ("stored", "replaced", "unchanged") if getattr(settled, name)), "unknown")
     if settled.rejected:
         rejected = settled.rejected[0]
@@ -59,6 +57,13 @@ def score(options: argparse.Namespace, screen: Screen) -> int:
         return INCOMPLETE
     screen.result({"id": fields["id"], "became": became}, [f"{fields['id']} {became}"])
     return 0 if became != "unknown" else FAILED
+
+
+def _deliver(client: Client, item: Item) -> Settled:
+    results: list[Settled] = []
+    delivery = Delivery(client, senders=1, patience_seconds=30.0, settled=lambda _number, one: results.append(one))
+    delivery.run([Shipment(0, [item])])
+    return results[0]
 
 
 def _fields(options: argparse.Namespace) -> dict[str, Any]:

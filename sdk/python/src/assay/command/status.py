@@ -24,7 +24,13 @@ def describe(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def status(options: argparse.Namespace, screen: Screen) -> int:
-    client = open_client(options, timeout_seconds=5)
+    with open_client(options, timeout_seconds=5) as client:
+        result = _found(client)
+    screen.result(result, _lines(result))
+    return 0 if all(one["ready"] for one in result["services"].values()) and "project" in result else FAILED
+
+
+def _found(client: Client) -> dict[str, Any]:
     services = {
         "ingest": _health(client.settings.ingest_url, client),
         "api": _health(client.settings.api_url, client),
@@ -32,15 +38,17 @@ def status(options: argparse.Namespace, screen: Screen) -> int:
     result: dict[str, Any] = {"version": __version__, "services": services}
     if services["api"]["ready"]:
         result |= _project(client)
-    screen.result(result, _lines(result))
-    return 0 if all(one["ready"] for one in services.values()) and "project" in result else FAILED
+    return result
 
 
 def _health(url: str, client: Client) -> dict[str, Any]:
+    access = Access(url, client.settings, tries=1)
     try:
-        Access(url, client.settings, tries=1).get("/readyz")
+        access.get("/readyz")
     except (ApiError, Unreachable) as error:
         return {"url": url, "ready": False, "detail": str(error)}
+    finally:
+        access.close()
     return {"url": url, "ready": True, "detail": None}
 
 
