@@ -38,13 +38,25 @@ class ScoreConfig(Struct, frozen=True, kw_only=True):
     updated_at: datetime
 
 
+class Valid(Struct, frozen=True):
+    """The verdict on a score that may be stored. `violation` is the code of the rule it breaks where the config only
+    warns."""
+
+    name: str
+    config_id: UUID | None
+    config_version: int | None
+    violation: str | None
+
+
 class Rule(Struct, frozen=True):
-    """A config made ready for judging: open ends are infinities, categories a set."""
+    """A config made ready for judging: open ends are infinities, categories a set; `obeyed` is the verdict on every
+    score that obeys it."""
 
     config: ScoreConfig
     low: float
     high: float
     categories: frozenset[str]
+    obeyed: Valid
 
 
 class Rules(Struct, frozen=True):
@@ -68,6 +80,7 @@ def _rule(config: ScoreConfig) -> Rule:
         low=-math.inf if config.min_value is None else config.min_value,
         high=math.inf if config.max_value is None else config.max_value,
         categories=frozenset(config.categories or ()),
+        obeyed=Valid(config.name, config.id, config.version, None),
     )
 
 

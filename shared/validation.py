@@ -4,17 +4,8 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from shared.configs import Enforcement, Rule, Rules
+from shared.configs import Enforcement, Rule, Rules, Valid
 from shared.scores import DataType, Score
-
-
-class Valid(Struct, frozen=True):
-    """The score may be stored. `violation` is the code of the rule it breaks where the config only warns."""
-
-    name: str
-    config_id: UUID | None
-    config_version: int | None
-    violation: str | None
 
 
 class Invalid(Struct, frozen=True):
@@ -57,7 +48,7 @@ def _by_rule(score: Score, data_type: DataType, rule: Rule) -> Valid | Invalid:
     config = rule.config
     broken = _broken(score.value, data_type, rule)
     if broken is None:
-        return Valid(config.name, config.id, config.version, None)
+        return rule.obeyed
     code, detail = broken
     # A value of another type has no place in the statistics of its name's rule, but it is marked and kept all the same
     # where the config only warns: data type is part of what a statistic is grouped by.

@@ -7,9 +7,9 @@ from uuid import UUID
 from msgspec import UNSET
 
 from services.worker.batch import Batch, Place
-from shared.configs import Rules
+from shared.configs import Rules, Valid
 from shared.scores import DataType, QueuedScore, data_type_of
-from shared.validation import Invalid, Valid, validate
+from shared.validation import Invalid, validate
 
 # The order of a row's values. A plain tuple, because there is one for every score that comes in.
 ROW_COLUMNS = (
@@ -27,13 +27,10 @@ UNKNOWN_PROJECT = Invalid("unknown_project", "", "the project no longer exists")
 class Candidate(NamedTuple):
     """A row that may be stored, and which score of which batch it is."""
 
+    key: Key
     row: Row
     batch: Batch
     at: int
-
-    @property
-    def key(self) -> Key:
-        return self.row[0], self.row[1]
 
     @property
     def place(self) -> Place:
@@ -72,7 +69,8 @@ def judge(batches: Sequence[Batch], rules_of: Mapping[UUID, Rules]) -> tuple[lis
             data_type = data_type_of(score.value)
             verdict = UNKNOWN_PROJECT if rules is None else validate(score, data_type, rules)
             if isinstance(verdict, Valid):
-                candidates.append(Candidate(_row(project, batch, at, score, data_type, verdict), batch, at))
+                row = _row(project, batch, at, score, data_type, verdict)
+                candidates.append(Candidate((project, batch.envelope.ids[at]), row, batch, at))
             else:
                 rejections.append(Rejection(batch, at, verdict))
     return candidates, rejections

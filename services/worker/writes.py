@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from operator import itemgetter
 from typing import NamedTuple
 from uuid import UUID
 
@@ -100,7 +101,7 @@ async def copy_scores(
     """In the order of the primary key, so that two transactions which insert the same ids can't deadlock."""
     if not candidates:
         return
-    ordered = sorted(candidates, key=lambda candidate: candidate.row[:2])
+    ordered = sorted(candidates, key=itemgetter(0))  # a tuple's first field: its key
     columns: Sequence[str] = ROW_COLUMNS
     records = [candidate.row for candidate in ordered]
     if existing:

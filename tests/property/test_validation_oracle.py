@@ -6,9 +6,9 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.configs import Enforcement, ScoreConfig, rules_of
+from shared.configs import Enforcement, ScoreConfig, Valid, rules_of
 from shared.scores import DataType, Score, data_type_of
-from shared.validation import Valid, validate
+from shared.validation import validate
 from tests.unit.making import a_config, the_score
 
 NAMES = ["relevance", "safety", "thumbs"]

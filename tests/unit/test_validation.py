@@ -6,9 +6,9 @@ from uuid import UUID
 
 import pytest
 
-from shared.configs import Enforcement, Rules, ScoreConfig
+from shared.configs import Enforcement, Rules, ScoreConfig, Valid
 from shared.scores import DataType, Score, data_type_of
-from shared.validation import Invalid, Valid, validate
+from shared.validation import Invalid, validate
 from tests.unit.making import CONFIG, a_config, rules, the_score
 
 UNKNOWN = UUID(int=99)
