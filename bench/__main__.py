@@ -11,7 +11,7 @@ import uvloop
 
 from bench.figures import Figure, table
 from bench.house import House
-from bench.parts import end_to_end, ingest, latency, memory, servers
+from bench.parts import end_to_end, growth, ingest, latency, memory, servers
 from bench.plan import Plan
 from bench.results import Run, keep, machine, refresh_readme, summary, versions
 from bench.rows import REAL_COUNT, read_rows
@@ -25,6 +25,7 @@ PARTS: dict[str, Part] = {
     "latency": latency.measure,
     "memory": memory.measure,
     "servers": servers.measure,
+    "growth": growth.measure,
 }
 SHORT_PARTS = ["ingest", "end-to-end", "latency"]
 
@@ -36,6 +37,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="interleaved runs of each variant (5; short: 2)")
     parser.add_argument("--seconds", type=float, help="how long a timed run lasts (3; short: 1.5)")
     parser.add_argument("--rows", type=int, help=f"scores to send end to end ({REAL_COUNT:,}; short: 40,000)")
+    parser.add_argument(
+        "--growth-rows", type=int, default=growth.SIZES[-1], help="rows of the largest table (10 million)"
+    )
     parser.add_argument("--readme", action="store_true", help="put the table into bench/README.md")
     parser.add_argument("--no-keep", action="store_true", help="write nothing to bench/results/")
     return parser.parse_args()
@@ -51,6 +55,7 @@ async def run(chosen: argparse.Namespace) -> Run:
             rows=read_rows(chosen.rows or (40_000 if chosen.short else REAL_COUNT)),
             rounds=chosen.rounds or (2 if chosen.short else 5),
             seconds=chosen.seconds or (1.5 if chosen.short else 3.0),
+            growth_rows=chosen.growth_rows,
         )
         figures: list[Figure] = []
         for name in parts:

@@ -8,13 +8,18 @@ from msgspec import Struct
 
 
 class Goal(Struct, frozen=True):
-    """`share`: at least this share of the limit. `below`: less than this, in the figure's unit."""
+    """`share`: at least this share of the limit. `below`, `above`: less or more than this, in the figure's unit."""
 
-    kind: Literal["share", "below"]
+    kind: Literal["share", "below", "above"]
     value: float
 
     def __str__(self) -> str:
-        return f"≥ {self.value:.0%}" if self.kind == "share" else f"< {self.value:g}"
+        match self.kind:
+            case "share":
+                return f"≥ {self.value:.0%}"
+            case "below":
+                return f"< {self.value:g}"
+        return f"> {self.value:g}"
 
 
 class Limit(Struct, frozen=True):
@@ -47,8 +52,11 @@ class Figure(Struct, frozen=True, kw_only=True):
     def is_met(self) -> bool | None:
         if self.goal is None:
             return None
-        if self.goal.kind == "below":
-            return self.median < self.goal.value
+        match self.goal.kind:
+            case "below":
+                return self.median < self.goal.value
+            case "above":
+                return self.median > self.goal.value
         return statistics.median(self.shares) >= self.goal.value
 
 

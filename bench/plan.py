@@ -10,12 +10,14 @@ SCORES = "/v1/scores"
 
 
 class Plan(Struct, frozen=True):
-    """`rounds` interleaved runs of each variant; runs that last a given time last `seconds`."""
+    """`rounds` interleaved runs of each variant; runs that last a given time last `seconds`. `growth_rows` is the size
+    of the largest table that is filled."""
 
     house: House
     rows: Rows
     rounds: int
     seconds: float
+    growth_rows: int
 
     def batches_of(self, size: int) -> list[bytes]:
         """Requests that send every row once; the last may carry fewer than `size`."""

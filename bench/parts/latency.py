@@ -12,6 +12,7 @@ import time
 
 import asyncpg
 
+from bench.chart import Line, draw
 from bench.figures import Figure, Goal, percentile
 from bench.load import open_load
 from bench.parts.end_to_end import Whole, send_all, until_readable, whole
@@ -20,6 +21,9 @@ from bench.plan import Plan
 PART = "latency"
 OFFERED_SCORES = 5_000
 OFFERED_BATCH = 10
+CURVE_SCORES = (1_000, 5_000, 20_000, 40_000, 60_000)
+CURVE_BATCH = 50
+CURVE_ROUNDS_MAX = 3
 CONNECTIONS = 16
 _POLL_SECONDS = 0.004
 _PATIENCE_SECONDS = 30
@@ -73,13 +77,14 @@ async def measure(plan: Plan) -> list[Figure]:
     offered: list[float] = []
     async with whole(plan) as assay:
         for _ in range(plan.rounds):
-            seen, answers = await _visible(plan, assay, tens)
+            seen, answers = await _visible(plan, assay, tens, OFFERED_SCORES / OFFERED_BATCH)
             visible.append(seen)
             answered.append(answers)
             # Full load is found out anew each time: on a shared machine it is not the same a minute later.
             full = (await send_all(plan, assay, plan.batches_of(100))).readable_per_second
             offered.append(full / 2)
             half.append(await _half_load(plan, assay, hundreds, full / 2))
+        curve = await _curve(plan, assay)
     at_half = f"at half load ({statistics.median(offered):,.0f} scores/s, batches of 100)"
     at = f"at {OFFERED_SCORES:,} scores/s, batches of {OFFERED_BATCH}"
     return [
@@ -88,10 +93,39 @@ async def measure(plan: Plan) -> list[Figure]:
         _figure(f"ingest's answer {at}: p99", answered, 0.99),
         _figure(f"ingest's answer {at_half}: p50", half, 0.5),
         _figure(f"ingest's answer {at_half}: p99", half, 0.99, Goal("below", 25)),
+        *curve,
     ]
 
 
-async def _visible(plan: Plan, assay: Whole, requests: list[bytes]) -> tuple[list[float], list[float]]:
+async def _curve(plan: Plan, assay: Whole) -> list[Figure]:
+    """Both latencies at several offered loads."""
+    requests = plan.full_batches_of(CURVE_BATCH)
+    lines: dict[str, list[float]] = {}
+    figures: list[Figure] = []
+    for scores in CURVE_SCORES:
+        runs = [
+            await _visible(plan, assay, requests, scores / CURVE_BATCH)
+            for _ in range(min(plan.rounds, CURVE_ROUNDS_MAX))
+        ]
+        for kind, of_kind in (("visible after the 202", 0), ("ingest's answer", 1)):
+            for word, share in (("p50", 0.5), ("p99", 0.99)):
+                name = f"{kind} at {scores:,} scores/s, batches of {CURVE_BATCH}: {word}"
+                figure = _figure(name, [run[of_kind] for run in runs], share)
+                figures.append(figure)
+                lines.setdefault(f"{kind}, {word}", []).append(figure.median)
+    draw(
+        "latency",
+        title=f"Latency by offered load (open loop, batches of {CURVE_BATCH})",
+        across="scores offered per second",
+        up="ms",
+        lines=[Line(name, CURVE_SCORES, medians) for name, medians in lines.items()],
+    )
+    return figures
+
+
+async def _visible(
+    plan: Plan, assay: Whole, requests: list[bytes], requests_per_second: float
+) -> tuple[list[float], list[float]]:
     """(seconds from 202 to readable, seconds from due to 202) of each request."""
     await plan.house.empty(assay.connection)
     visibility = Visibility(assay.connection, plan.house.credentials.project_id)
@@ -100,7 +134,7 @@ async def _visible(plan: Plan, assay: Whole, requests: list[bytes]) -> tuple[lis
         outcome = await open_load(
             assay.ingest.address,
             itertools.cycle(requests),
-            rate=OFFERED_SCORES / OFFERED_BATCH,
+            rate=requests_per_second,
             seconds=plan.seconds * 2,
             connections=CONNECTIONS,
             on_accepted=visibility.accepted,
