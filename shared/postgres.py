@@ -41,17 +41,26 @@ async def open_pool(
         command_timeout=statement_timeout_ms / 1000 + 5,
         max_inactive_connection_lifetime=300,
         server_settings={
-            "application_name": f"assay-{name}",
+            "application_name": application_name(name),
             "statement_timeout": str(statement_timeout_ms),
             # So that who waits for others can be told from who takes too long by itself.
             "lock_timeout": str(statement_timeout_ms // 2),
             # A process that is frozen inside a transaction must not hold its locks for ever.
             "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_MS),
+            # A peer whose machine is gone is noticed within a minute, and not after two hours.
+            "tcp_keepalives_idle": "30",
+            "tcp_keepalives_interval": "10",
+            "tcp_keepalives_count": "3",
             "timezone": "UTC",
             "plan_cache_mode": plans,
             "jit": "off",
         },
     )
+
+
+def application_name(pool: str) -> str:
+    """What PostgreSQL shows of a session of that pool."""
+    return f"assay-{pool}"
 
 
 async def wait_for_postgres(url: str, pause_seconds: float = 0.5) -> None:

@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 
 from services.worker.consume import Consumer
 from services.worker.handle import Handler
-from services.worker.jobs.schedule import open_jobs, run_jobs
+from services.worker.jobs.schedule import Jobs
 from services.worker.metrics import WorkerMetrics
 from services.worker.settings import Settings
 from shared.http.health import health_routes
@@ -28,7 +28,8 @@ from shared.version import VERSION
 
 log = structlog.get_logger()
 
-JOB_CONNECTIONS = 3
+HEALTH_SECONDS = 2.0
+JOB_CONNECTIONS = 5  # two background jobs, and the schedule
 
 
 async def wait_for_parts(settings: Settings) -> None:
@@ -49,22 +50,31 @@ async def open_worker(settings: Settings, stop: asyncio.Event) -> AsyncIterator[
     await ensure_groups(redis, settings.queue_shards)
     pool = await open_pool(
         settings.database_url,
-        size_max=settings.worker_lanes + 1 + JOB_CONNECTIONS,
+        size_max=settings.worker_lanes + 4,  # also for what takes over, ends stuck writers, and looks after health
         statement_timeout_ms=settings.statement_timeout_ms,
         name="worker",
     )
+    # Jobs have connections of their own: what waits for a project's lock there must keep no score from being stored.
+    job_pool = await open_pool(
+        settings.database_url,
+        size_max=JOB_CONNECTIONS,
+        statement_timeout_ms=settings.job_statement_timeout_ms,
+        name="jobs",
+    )
     try:
-        yield WorkerProcess(settings, pool, redis, stop)
+        yield WorkerProcess(settings, pool, job_pool, redis, stop)
     finally:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(pool.close(), 5)
+        for one in (pool, job_pool):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(one.close(), 5)
         await redis.aclose()
 
 
 class WorkerProcess:
-    def __init__(self, settings: Settings, pool: Pool, redis: Redis, stop: asyncio.Event) -> None:
+    def __init__(self, settings: Settings, pool: Pool, job_pool: Pool, redis: Redis, stop: asyncio.Event) -> None:
         self._settings = settings
         self._pool = pool
+        self._job_pool = job_pool
         self._redis = redis
         self._stop = stop
         self._metrics = WorkerMetrics(Register())
@@ -98,9 +108,7 @@ class WorkerProcess:
         await Consumer(self._redis, handler, self._metrics, self._settings, name, self._stop).run()
 
     async def _jobs(self) -> None:
-        await run_jobs(
-            lambda: open_jobs(self._settings, self._pool, self._redis, self._metrics, self._stop), self._stop
-        )
+        await Jobs(self._settings, self._job_pool, self._redis, self._metrics).run(self._stop)
 
     def page(self) -> Starlette:
         """Health and metrics over HTTP."""
@@ -115,7 +123,8 @@ class WorkerProcess:
 
     async def _store_trouble(self) -> str | None:
         try:
-            await self._pool.fetchval("SELECT 1", timeout=2)
+            async with asyncio.timeout(HEALTH_SECONDS):
+                await self._pool.fetchval("SELECT 1")
         except Exception as error:  # noqa: BLE001 - whatever it is, the part is not well
             return f"Postgres can't be reached: {type(error).__name__}"
         return None

@@ -18,8 +18,11 @@ log = structlog.get_logger()
 
 BLOCK_MS = 200  # a stop is noticed at most this late
 READ_ENTRIES_MAX = 1000
+READ_BYTES_MAX = 32 << 20  # JSON of one read of one stream, by what entries held lately
+FIRST_ENTRIES = 16
 CLAIM_ENTRIES_MAX = 100
 TELL_SECONDS = 1.0
+STUCK_LOOK_SECONDS = 5.0
 
 Step = Callable[[], Awaitable[None]]
 
@@ -37,7 +40,9 @@ class Consumer:
         self._name = name
         self._stop = stop
         self._in_hand: set[str] = set()
-        self._scores_per_entry = 1.0
+        # As if entries were large, so that the first read after an outage is a small one.
+        self._scores_per_entry = settings.persist_scores_max / FIRST_ENTRIES
+        self._bytes_per_entry = READ_BYTES_MAX / FIRST_ENTRIES
 
     async def run(self) -> None:
         """Consume until `stop` is set, then finish what is in hand. Whatever goes wrong with Redis is waited out."""
@@ -45,6 +50,7 @@ class Consumer:
             for number in range(self._settings.worker_lanes):
                 lanes.create_task(self._lane(self._take_new), name=f"lane-{number}")
             lanes.create_task(self._lane(self._take_over), name="take-over")
+            lanes.create_task(self._lane(self._end_stuck_writers), name="end-stuck-writers")
             lanes.create_task(self._lane(self._tell_queue), name="tell-queue")
 
     async def _lane(self, step: Step) -> None:
@@ -79,8 +85,9 @@ class Consumer:
         await self._handle(entries)
 
     async def _read(self, block_ms: int | None) -> list[Entry]:
-        wanted = self._settings.persist_scores_max / self._scores_per_entry
-        count = max(1, min(READ_ENTRIES_MAX, int(wanted)))
+        by_scores = self._settings.persist_scores_max / self._scores_per_entry
+        by_bytes = READ_BYTES_MAX / self._bytes_per_entry
+        count = max(1, int(min(READ_ENTRIES_MAX, by_scores, by_bytes)))
         return await queue.read(self._redis, self._name, self._settings.queue_shards, count=count, block_ms=block_ms)
 
     def _is_small(self, entries: list[Entry]) -> bool:
@@ -106,10 +113,17 @@ class Consumer:
         batch_ids = [entry.batch_id for entry in entries]
         self._in_hand.update(batch_ids)
         try:
-            scores = await self._handler.handle(entries)
+            handled = await self._handler.handle(entries)
         finally:
             self._in_hand.difference_update(batch_ids)
-        self._scores_per_entry = max(1.0, 0.8 * self._scores_per_entry + 0.2 * scores / len(entries))
+        self._scores_per_entry = max(1.0, 0.8 * self._scores_per_entry + 0.2 * handled.scores / len(entries))
+        # What an entry holds may be a thousand times what it was: up at once, down slowly.
+        found = handled.bytes / len(entries)
+        self._bytes_per_entry = max(1.0, found, 0.8 * self._bytes_per_entry + 0.2 * found)
+
+    async def _end_stuck_writers(self) -> None:
+        await self._pause(STUCK_LOOK_SECONDS)
+        await self._handler.end_stuck_writers()
 
     async def _tell_queue(self) -> None:
         self._metrics.tell_queue(*await queue.states(self._redis, self._settings.queue_shards))

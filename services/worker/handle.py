@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import structlog
 from redis.asyncio import Redis
@@ -20,6 +20,7 @@ from services.worker.batch import Batch, Unreadable, in_portions, open_entry
 from services.worker.config_cache import ConfigCache
 from services.worker.metrics import WorkerMetrics
 from services.worker.persist import Persisted, persist
+from services.worker.stuck_writers import end_stuck_writers
 from shared.clock import utc_now
 from shared.dead_letters import bury
 from shared.postgres import Pool, is_passing, took_too_long
@@ -30,8 +31,19 @@ log = structlog.get_logger()
 REQUEST_IDS_LOGGED_MAX = 20
 FAILURES_TOGETHER_MAX = 2  # then a portion is taken apart
 FAILURES_ALONE_MAX = 5  # then a batch is buried, if others are persisted meanwhile
+FIRST_TRY_SECONDS = 2.0  # of each batch of a portion that was taken apart; a batch takes milliseconds
 
 T = TypeVar("T")
+
+IsHopeless = Callable[[Exception, int], bool]
+"""Of the last error, and of how many so far did not look as if they would pass."""
+
+
+class Handled(NamedTuple):
+    """What there was in some entries; `bytes` of JSON."""
+
+    scores: int
+    bytes: int
 
 
 class Stopped(Exception):
@@ -54,34 +66,49 @@ class Handler:
         self._cache = ConfigCache(metrics)
         self._transactions = 0  # how many succeeded
 
-    async def handle(self, entries: Sequence[Entry]) -> int:
-        """All of `entries` is persisted (or buried) and acknowledged when this returns. How many scores there were."""
+    async def handle(self, entries: Sequence[Entry]) -> Handled:
+        """All of `entries` is persisted and acknowledged, or buried, when this returns; what Redis did not let us bury
+        is still pending."""
         opened = [open_entry(entry) for entry in entries]
         batches = [batch for batch in opened if isinstance(batch, Batch)]
         for portion in in_portions(batches, self._scores_max):
             await self._persist(portion)
-            await self._acknowledge(portion)
         for unreadable in opened:
             if isinstance(unreadable, Unreadable):
                 await self._bury(unreadable)
-        return sum(len(batch.scores) for batch in batches)
+        scores = sum(len(batch.scores) for batch in batches)
+        return Handled(scores, sum(len(batch.envelope.scores) for batch in batches))
+
+    async def end_stuck_writers(self) -> None:
+        """Free what a worker holds that no longer moves (services.worker.stuck_writers)."""
+        try:
+            ended = await end_stuck_writers(self._pool)
+        except Exception as error:
+            if not is_passing(error):
+                raise
+        else:
+            if ended:
+                log.warning("stuck_writers_ended", sessions=ended)
 
     async def _persist(self, batches: list[Batch]) -> None:
-        """A portion that fails again, for a reason that does not look as if it would pass, is taken apart."""
+        """A portion that takes too long, or fails again for a reason that does not look as if it would pass, is taken
+        apart."""
         if len(batches) == 1:
             await self._persist_alone(batches[0], since=self._transactions)
             return
         try:
-            await self._write(batches, lambda failures: failures >= FAILURES_TOGETHER_MAX)
+            await self._write(
+                batches, lambda error, failures: took_too_long(error) or failures >= FAILURES_TOGETHER_MAX
+            )
         except LastingFailure:
             await self._persist_apart(batches)
 
     async def _persist_apart(self, batches: list[Batch]) -> None:
-        """Each has one try before any has a second: none waits behind one that never succeeds."""
+        """Each has one short try before any has a second: none waits behind one that never succeeds."""
         since, failed = self._transactions, []
         for batch in batches:
             try:
-                await self._write([batch], lambda _failures: True)
+                await self._write([batch], lambda _error, _failures: True, FIRST_TRY_SECONDS)
             except LastingFailure:
                 failed.append(batch)
         for batch in failed:
@@ -91,18 +118,22 @@ class Handler:
         """One that fails again and again, while others have been persisted (`since`: transactions before its first
         try), is buried, so that it can't hold them up for ever."""
         try:
-            await self._write([batch], lambda f: f >= FAILURES_ALONE_MAX and self._transactions > since)
+            await self._write([batch], lambda _error, n: n >= FAILURES_ALONE_MAX and self._transactions > since)
         except LastingFailure as failure:
             await self._bury(Unreadable(batch.entry, f"can't be persisted: {failure}"))
 
-    async def _write(self, batches: list[Batch], is_hopeless: Callable[[int], bool]) -> None:
-        """One transaction, tried until it succeeds. Raises what `_until_done` raises."""
+    async def _write(self, batches: list[Batch], is_hopeless: IsHopeless, seconds: float | None = None) -> None:
+        """One transaction, tried until it succeeds, and then the entries are let go of: nothing else ever does that
+        but `bury`. `seconds` limits each try. Raises what `_until_done` raises."""
+
+        async def write() -> Persisted:
+            async with asyncio.timeout(seconds):
+                return await persist(self._pool, self._cache, batches)
+
         started = time.perf_counter()
-        persisted = await self._until_done("persist", lambda: persist(self._pool, self._cache, batches), is_hopeless)
+        persisted = await self._until_done("persist", write, is_hopeless)
         self._transactions += 1
         self._tell(batches, persisted, time.perf_counter() - started)
-
-    async def _acknowledge(self, batches: list[Batch]) -> None:
         entries = [batch.entry for batch in batches]
         await self._until_done("acknowledge", lambda: acknowledge(self._redis, entries))
 
@@ -118,17 +149,17 @@ class Handler:
         log.error("entry_buried", batch_id=entry.batch_id, reason=unreadable.reason, bytes=len(entry.data))
 
     async def _until_done(
-        self, step: str, work: Callable[[], Awaitable[T]], is_hopeless: Callable[[int], bool] = lambda _failures: False
+        self, step: str, work: Callable[[], Awaitable[T]], is_hopeless: IsHopeless = lambda _error, _failures: False
     ) -> T:
         """Try `work` until it succeeds. Raises `Stopped` when a stop comes while it has to wait, and `LastingFailure`
-        when `is_hopeless` says so of the number of failures that do not look as if they would pass."""
+        when `is_hopeless` says so."""
         lasting = 0
         for wait in waits():
             try:
                 return await work()
             except Exception as error:
                 lasting += not self._tell_trouble(step, error)
-                if is_hopeless(lasting):
+                if is_hopeless(error, lasting):
                     raise LastingFailure(type(error).__name__) from error
             if await self._stopped_within(wait):
                 raise Stopped

@@ -24,6 +24,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     queue_shards: Annotated[
         int, Meta(description="Shards of the queue, two streams each; the same for all services.", ge=1)
     ] = 8
-    statement_timeout_ms: Annotated[int, Meta(description="Limit of one statement.", ge=100)] = 60_000
+    statement_timeout_ms: Annotated[int, Meta(description="Limit of a statement that stores scores.", ge=100)] = 15_000
+    job_statement_timeout_ms: Annotated[int, Meta(description="Limit of a statement of a job.", ge=100)] = 300_000
     log_format: Annotated[LogFormat, Meta(description="json, or console for people.")] = "json"
     log_level: Annotated[str, Meta(description="DEBUG, INFO, WARNING or ERROR.")] = "INFO"

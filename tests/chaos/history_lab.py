@@ -18,7 +18,7 @@ from services.worker.batch import Batch, open_entry
 from services.worker.config_cache import ConfigCache
 from services.worker.jobs.delete_scores import delete_chunk
 from services.worker.jobs.replay_rejected import replay_chunk
-from services.worker.jobs.running import Work, run_job
+from services.worker.jobs.running import Work, run_chunk
 from services.worker.metrics import WorkerMetrics
 from services.worker.persist import persist
 from shared import queue
@@ -146,7 +146,8 @@ class Lab:
             JobKind.DELETE_SCORES: delete_chunk,
             JobKind.REPLAY_REJECTED: lambda connection, job: replay_chunk(connection, job, cache),
         }
-        await run_job(self.pool, work_of, UUID(job_id), asyncio.Event())
+        while not (await run_chunk(self.pool, work_of, UUID(job_id))).state.is_final:
+            pass
 
     async def call(
         self, project: Project, method: str, path: str, body: object = None, **params: Any

@@ -7,10 +7,13 @@ from typing import Any
 
 import asyncpg
 import msgspec
+import pytest
 from redis.asyncio import Redis
 
+from services.worker.jobs import housekeeping
 from shared import queue
 from shared.dead_letters import bury
+from shared.postgres import open_pool
 from tests.builders import a_score
 from tests.faults.house import MARKS, House, working
 from tests.stack import make_project
@@ -49,16 +52,23 @@ async def sent(house: House, **score: object) -> str:
     return batch_id
 
 
-async def test_a_batch_that_always_takes_too_long_holds_up_nobody_and_can_be_put_back(house: House) -> None:
+async def sent_slow(house: House, score_id: str) -> str:
+    """A score whose row takes PostgreSQL a second."""
     connection = await asyncpg.connect(house.database_url)
     await connection.execute(
         """
-        CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(1); RETURN NEW; END';
-        CREATE TRIGGER dawdle BEFORE INSERT ON scores
+        CREATE OR REPLACE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql
+            AS 'BEGIN PERFORM pg_sleep(1); RETURN NEW; END';
+        CREATE OR REPLACE TRIGGER dawdle BEFORE INSERT ON scores
             FOR EACH ROW WHEN (NEW.metadata ? 'slow') EXECUTE FUNCTION dawdle();
         """
     )
-    slow = await sent(house, id="slow", metadata={"slow": True})
+    await connection.close()
+    return await sent(house, id=score_id, metadata={"slow": True})
+
+
+async def test_a_batch_that_always_takes_too_long_holds_up_nobody_and_can_be_put_back(house: House) -> None:
+    slow = await sent_slow(house, "slow")
     quick = 0
     async with working(house, statement_timeout_ms=200):
         while not house.told("entry_buried"):
@@ -72,7 +82,6 @@ async def test_a_batch_that_always_takes_too_long_holds_up_nobody_and_can_be_put
 
     assert (await house.receipt(slow))["stored"] == 1
     assert await command(house, "list") == "There are no dead letters.\n"
-    await connection.close()
     await house.holds_exactly({"slow", *(f"quick-{number}" for number in range(quick))})
 
 
@@ -154,3 +163,45 @@ async def test_an_entry_with_no_envelope_at_all_is_buried_too(house: House) -> N
             await house.is_told("entry_buried")
             await house.store(a_score(id="after"))
     await house.holds_exactly({"after"})
+
+
+async def test_what_a_full_redis_does_not_let_us_bury_stays_in_the_queue(house: House) -> None:
+    slow = await sent_slow(house, "slow")
+    others = [await sent(house, id=f"quick-{number}") for number in range(3)]
+    async with Redis.from_url(house.redis_url) as redis:
+        await queue.ensure_groups(redis, SHARDS)
+        await redis.config_set("maxmemory", "1")
+        async with working(house, statement_timeout_ms=200):
+            await wait_until(lambda: any(one.get("step") == "bury" for one in house.told("step_tried_again")))
+            pending = (await house.read(f"/v1/batches/{slow}")).json()
+            await redis.config_set("maxmemory", "0")
+            while not house.told("entry_buried"):  # it is given up when others are persisted meanwhile
+                await house.store(a_score(id="quick-0"))
+
+    assert pending["status"] == "pending"
+    assert [(await house.receipt(batch_id))["stored"] for batch_id in others] == [1, 1, 1]
+    assert f"{slow}: persisted" in await command(house, "retry")
+    await house.holds_exactly({"slow", *(f"quick-{number}" for number in range(3))})
+
+
+async def test_a_tombstone_stays_when_a_copy_of_its_score_is_buried_meanwhile(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queued = await sent(house, id="deleted")
+    await house.api.delete("/v1/scores/deleted", headers=house.project.headers)
+    await house.fetch("UPDATE score_tombstones SET deleted_at = now() - interval '2 hours' RETURNING 1")
+    look = queue.oldest_version
+
+    async def bury_first(*arguments: Any) -> int:
+        await buried(house, queued)
+        return await look(*arguments)
+
+    monkeypatch.setattr(housekeeping, "oldest_version", bury_first)
+    pool = await open_pool(house.database_url, size_max=1, statement_timeout_ms=10_000, name="test")
+    async with Redis.from_url(house.redis_url) as redis:
+        forgotten = await housekeeping.forget_tombstones(pool, redis, SHARDS)
+    await pool.close()
+
+    await command(house, "retry")
+    assert forgotten == 0
+    assert (await house.read("/v1/scores/deleted")).status_code == 404

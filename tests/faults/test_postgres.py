@@ -14,8 +14,9 @@ import pytest
 
 from deploy.local.privileges import unprivileged
 from services.api.context import Context
+from services.worker import consume, stuck_writers
 from shared.errors import StoreUnavailable
-from shared.postgres import is_passing
+from shared.postgres import is_passing, open_pool
 from tests.builders import a_score
 from tests.chaos.house import Server
 from tests.faults.house import MARKS, House, working
@@ -272,3 +273,30 @@ async def test_a_connection_that_ends_in_the_middle_of_an_answer_is_a_503() -> N
     with pytest.raises(StoreUnavailable):
         async with context.reading():
             pass
+
+
+async def test_a_worker_that_stopped_in_the_middle_of_a_copy_does_not_hold_its_project(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frozen, or on a machine that is gone: its connection looks alive, and PostgreSQL waits for the rest."""
+    monkeypatch.setattr(stuck_writers, "STUCK_SECONDS", 0.5)
+    monkeypatch.setattr(consume, "STUCK_LOOK_SECONDS", 0.1)
+    pool = await open_pool(house.database_url, size_max=1, statement_timeout_ms=60_000, name="worker")
+
+    async def never_ends() -> AsyncIterator[bytes]:
+        yield b""
+        await asyncio.Event().wait()
+
+    async def stop_in_the_middle() -> None:
+        async with pool.acquire() as connection, connection.transaction():
+            await connection.execute("SELECT lock_scores_alone($1)", [house.project.id])
+            await connection.copy_to_table("scores", source=never_ends(), columns=["id"])
+
+    frozen = asyncio.create_task(stop_in_the_middle())
+    async with working(house):
+        await house.store(a_score(id="s1"))
+        await house.is_told("stuck_writers_ended")
+    frozen.cancel()
+    await asyncio.wait({frozen})
+    pool.terminate()
+    await house.holds_exactly({"s1"})

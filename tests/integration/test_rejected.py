@@ -4,6 +4,7 @@ from typing import Any
 
 from tests.builders import a_categorical_config, a_numeric_config, a_score
 from tests.stack import Stack
+from tests.waiting import wait_until
 
 
 async def ended(stack: Stack, job: dict[str, Any]) -> dict[str, Any]:
@@ -197,3 +198,27 @@ async def test_the_earlier_of_two_scores_of_one_id_in_a_batch_changes_nothing_wh
 
     assert job["counts"]["unchanged"] == 1
     assert (await stack.read("/v1/scores/s1")).json()["value"] == 0.5
+
+
+async def test_a_replay_meets_what_a_replay_before_it_is_just_rejecting_by_the_old_rule(
+    stack_with_jobs: Stack,
+) -> None:
+    stack = stack_with_jobs
+    config_id = await config(stack, max_value=1)
+    await stack.store(*(a_score(id=f"s{number}", value=5) for number in range(20)))
+    await stack.fetch(
+        "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.1); RETURN NEW; END'"
+    )
+    await stack.fetch("CREATE TRIGGER dawdle BEFORE UPDATE ON rejected_scores FOR EACH ROW EXECUTE FUNCTION dawdle()")
+
+    first = (await stack.post("/v1/rejected-scores/replay", {})).json()
+    is_judging = """
+        SELECT 1 FROM pg_stat_activity
+        WHERE query LIKE '%UPDATE rejected_scores%' AND state = 'active' AND pid <> pg_backend_pid()
+        """
+    await wait_until(lambda: stack.fetch(is_judging))
+    await stack.patch(f"/v1/score-configs/{config_id}", {"max_value": 10})
+    second = (await stack.post("/v1/rejected-scores/replay", {})).json()
+
+    assert (await ended(stack, first))["counts"]["rejected"] == 20
+    assert (await ended(stack, second))["counts"]["stored"] == 20

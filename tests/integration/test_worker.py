@@ -259,7 +259,7 @@ async def test_one_project_s_flood_does_not_hold_up_another_of_its_shard(databas
     """The flood goes to the bulk stream; a worker takes the shard's own stream first."""
     async with open_stack(database_url, redis_url, workers=0) as stack:
         other = await _project_of_the_same_shard(stack)
-        flood = [await stack.send(*(a_score() for _ in range(1000))) for _ in range(40)]
+        flood = [await stack.send(*(a_score() for _ in range(1000))) for _ in range(100)]
         single = (await stack.send(a_score(id="single"), project=other)).json()["batch_id"]
 
         async with running_worker(database_url, redis_url):

@@ -100,9 +100,10 @@ async def forget_tombstones(pool: Pool, redis: Redis, shards: int) -> int:
     """Forget deletes that everything still in the queue, or among the dead letters, came after; how many."""
     forgotten = 0
     rows = await pool.fetch("SELECT DISTINCT project_id FROM score_tombstones")
-    oldest_dead = await dead_letters.oldest_version(redis)
     for project_id in [row["project_id"] for row in rows]:
         oldest = await oldest_version(redis, project_id, shards)
+        # Asked after the queue: that is the way an entry goes.
+        oldest_dead = await dead_letters.oldest_version(redis)
         if oldest_dead is not None:
             oldest = min(oldest, oldest_dead)
         forgotten += affected(

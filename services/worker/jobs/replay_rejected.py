@@ -82,7 +82,7 @@ async def _reject_again(connection: Connection, rejections: Sequence[Rejection])
         """
         UPDATE rejected_scores
         SET code = $4, pointer = $5, detail = $6, config_id = $7, config_version = $8, original = $9, name = $10,
-            rejected_at = clock_timestamp()
+            rejected_at = now()
         WHERE project_id = $1 AND batch_id = $2 AND index = $3
         """,
         [

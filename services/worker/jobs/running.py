@@ -1,4 +1,4 @@
-"""Run a background job chunk by chunk. Each chunk and the account of it are one transaction: a job whose runner died
+"""Run background jobs chunk by chunk. Each chunk and the account of it are one transaction: a job whose runner died
 goes on after its last committed chunk, and two runners of one job take turns."""
 
 import asyncio
@@ -13,10 +13,12 @@ from msgspec import Struct
 
 from shared.jobs import JobKind, JobState
 from shared.postgres import Connection, Pool, is_passing
+from shared.tasks import end_tasks
 
 log = structlog.get_logger()
 
 PAUSE_SECONDS = 0.02  # between chunks, so that ingest gets its turn at the project's lock
+RUNNERS = 2  # chunks at once in one process
 STALE_SECONDS = 30
 
 
@@ -45,17 +47,80 @@ class Progress(NamedTuple):
     state: JobState
 
 
-async def run_job(pool: Pool, work_of: dict[JobKind, Work], job_id: UUID, stop: asyncio.Event) -> Progress:
-    """Run the job to its end, or to a stop. A stop, or a fault that passes, leaves it as it stands, and the schedule
-    of this or another worker takes it up."""
-    progress = Progress(None, JobState.RUNNING)
-    while not progress.state.is_final and not stop.is_set():
-        progress = await _run_chunk(pool, work_of, job_id)
+class BackgroundJobs:
+    """The jobs of many projects: a chunk of one, a chunk of the next, of each project the oldest job first. So a
+    project with a hundred jobs delays only its own."""
+
+    def __init__(self, pool: Pool, work_of: dict[JobKind, Work], on_end: Callable[[JobKind, JobState], None]) -> None:
+        self._pool = pool
+        self._work_of = work_of
+        self._on_end = on_end
+        self._turns: asyncio.Queue[UUID] = asyncio.Queue()
+        self._known: set[UUID] = set()  # projects that have a turn coming, or are having it
+        self._asked: set[UUID] = set()  # projects that got a job since their last turn began
+
+    async def ask(self, job_id: UUID) -> None:
+        """See to it that the job's project gets turns until it has no unfinished job."""
+        project_id: UUID | None = await self._pool.fetchval("SELECT project_id FROM jobs WHERE id = $1", job_id)
+        if project_id is None:
+            return
+        self._asked.add(project_id)
+        if project_id not in self._known:
+            self._known.add(project_id)
+            self._turns.put_nowait(project_id)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop`; the chunks in hand are finished, the rest is for the schedule of this or another worker."""
+        async with asyncio.TaskGroup() as runners:
+            for number in range(RUNNERS):
+                runners.create_task(self._runner(stop), name=f"job-runner-{number}")
+
+    async def _runner(self, stop: asyncio.Event) -> None:
+        stopping = asyncio.create_task(stop.wait())
+        while not stop.is_set():
+            getting = asyncio.create_task(self._turns.get())
+            await asyncio.wait({getting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not getting.done():
+                await end_tasks([getting])
+                return
+            await self._turn(getting.result())
+        await end_tasks([stopping])
+
+    async def _turn(self, project_id: UUID) -> None:
+        self._asked.discard(project_id)
+        has_more = await self._has_more(project_id)
         await asyncio.sleep(PAUSE_SECONDS)
-    return progress
+        if has_more or project_id in self._asked:
+            self._turns.put_nowait(project_id)
+        else:
+            self._known.discard(project_id)
+
+    async def _has_more(self, project_id: UUID) -> bool:
+        """Run one chunk of the project's oldest job. False too after a fault that passes: then the schedule takes the
+        job up again."""
+        try:
+            job_id: UUID | None = await self._pool.fetchval(_OLDEST, project_id)
+            if job_id is None:
+                return False
+            progress = await run_chunk(self._pool, self._work_of, job_id)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other projects' jobs go on
+            log.warning("job_interrupted", project_id=str(project_id), reason=type(error).__name__)
+            return False
+        if progress.kind is not None and progress.state.is_final:
+            self._on_end(progress.kind, progress.state)
+        return True
 
 
-async def _run_chunk(pool: Pool, work_of: dict[JobKind, Work], job_id: UUID) -> Progress:
+_OLDEST = """
+SELECT id FROM jobs
+WHERE project_id = $1 AND state IN ('queued', 'running')
+ORDER BY created_at, id
+LIMIT 1
+"""
+
+
+async def run_chunk(pool: Pool, work_of: dict[JobKind, Work], job_id: UUID) -> Progress:
+    """One chunk of the job, if it has not ended. Raises what passes by itself: then the job stands as it stood."""
     kind = None
     try:
         async with pool.acquire() as connection, connection.transaction():
@@ -112,12 +177,16 @@ async def _fail(pool: Pool, job_id: UUID, error: Exception) -> None:
 
 
 async def stale_jobs(pool: Pool) -> list[UUID]:
-    """Jobs that nobody runs: their request got lost, or their runner died."""
+    """The oldest job of each project whose jobs nobody runs: their request got lost, or their runner died."""
     rows = await pool.fetch(
         """
-        SELECT id FROM jobs
+        SELECT DISTINCT ON (project_id) id FROM jobs
         WHERE state IN ('queued', 'running') AND updated_at < now() - $1 * interval '1 second'
-        ORDER BY created_at
+            AND NOT EXISTS (
+                SELECT FROM jobs AS others
+                WHERE others.project_id = jobs.project_id AND others.updated_at >= now() - $1 * interval '1 second'
+            )
+        ORDER BY project_id, created_at
         LIMIT 100
         """,
         float(STALE_SECONDS),

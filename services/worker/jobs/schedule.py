@@ -26,7 +26,7 @@ from services.worker.jobs.delete_scores import delete_chunk
 from services.worker.jobs.housekeeping import apply_retention, forget_receipts, forget_tombstones
 from services.worker.jobs.reconcile_keys import reconcile_keys
 from services.worker.jobs.replay_rejected import replay_chunk
-from services.worker.jobs.running import Work, run_job, stale_jobs
+from services.worker.jobs.running import BackgroundJobs, Work, stale_jobs
 from services.worker.jobs.tidy_consumers import tidy_consumers
 from services.worker.jobs.verify_rollups import verify_rollups
 from services.worker.metrics import WorkerMetrics
@@ -41,14 +41,14 @@ log = structlog.get_logger()
 
 RECENT = timedelta(days=2)
 COMPLETION_WAIT_SECONDS = 20
-JOB_SECONDS_MAX = 6 * 3600
+ASK_SECONDS_MAX = 60
 POLL_SECONDS = 0.1  # what a replay of one score waits for at the most
 EVERY_5_SECONDS = set(range(0, 60, 5))
 
 Job = Callable[[dict[str, Any]], Coroutine[Any, Any, None]]
 
 
-async def run_jobs(open_worker: Callable[[], Coroutine[Any, Any, Worker]], stop: asyncio.Event) -> None:
+async def _run_arq(open_worker: Callable[[], Coroutine[Any, Any, Worker]], stop: asyncio.Event) -> None:
     """Run arq until `stop` is set; after a failure of Redis, which arq does not survive, open it again."""
     stopping = asyncio.create_task(stop.wait())
     for wait in waits(max_seconds=2.0):
@@ -81,26 +81,30 @@ async def _close(worker: Worker, running: asyncio.Task[None]) -> None:
 class Jobs:
     """Every job: its method does it once."""
 
-    def __init__(
-        self, settings: Settings, pool: Pool, redis: Redis, metrics: WorkerMetrics, stop: asyncio.Event
-    ) -> None:
+    def __init__(self, settings: Settings, pool: Pool, redis: Redis, metrics: WorkerMetrics) -> None:
+        self.redis_url = settings.redis_url
         self._shards = settings.queue_shards
         self._pool = pool
         self._redis = redis
         self._metrics = metrics
-        self._stop = stop
         cache = ConfigCache(metrics)
-        self._work_of: dict[JobKind, Work] = {
+        work_of: dict[JobKind, Work] = {
             JobKind.DELETE_SCORES: delete_chunk,
             JobKind.REPLAY_REJECTED: lambda connection, job: replay_chunk(connection, job, cache),
             JobKind.DELETE_REJECTED: delete_rejected_chunk,
         }
+        self._background = BackgroundJobs(pool, work_of, lambda kind, state: metrics.job_runs.labels(kind, state).inc())
 
-    async def run(self, _context: dict[str, Any], job_id: str) -> None:
-        """A background job that the api made (services.worker.jobs.running)."""
-        progress = await run_job(self._pool, self._work_of, UUID(job_id), self._stop)
-        if progress.kind is not None and progress.state.is_final:
-            self._metrics.job_runs.labels(progress.kind, progress.state).inc()
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run what is asked for, and the schedule, until `stop` is set."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._background.run(stop), name="background-jobs")
+            tasks.create_task(_run_arq(lambda: _open_arq_worker(self, self._metrics), stop), name="schedule")
+
+    async def ask(self, _context: dict[str, Any], job_id: str) -> None:
+        """The api has made a background job (services.worker.jobs.running). Returns at once: it takes no slot of the
+        schedule's."""
+        await self._background.ask(UUID(job_id))
 
     async def reconcile_keys(self, _context: dict[str, Any]) -> None:
         wrong = await reconcile_keys(self._pool, self._redis)
@@ -134,19 +138,16 @@ class Jobs:
         await tidy_consumers(self._redis, self._shards)
 
 
-async def open_jobs(
-    settings: Settings, pool: Pool, redis: Redis, metrics: WorkerMetrics, stop: asyncio.Event
-) -> Worker:
-    """The worker, not yet running."""
-    jobs = Jobs(settings, pool, redis, metrics, stop)
+async def _open_arq_worker(jobs: Jobs, metrics: WorkerMetrics) -> Worker:
+    """Not yet running."""
 
     def scheduled(job: Job, **when: Any) -> Any:
         run = cast(WorkerCoroutine, _counted(job, metrics))
         return cron(run, name=job.__name__, keep_result=0, max_tries=1, **when)
 
-    run = cast(WorkerCoroutine, jobs.run)
+    ask = cast(WorkerCoroutine, jobs.ask)
     return Worker(
-        functions=[func(run, name=RUN_JOB, timeout=JOB_SECONDS_MAX, max_tries=3, keep_result=0)],
+        functions=[func(ask, name=RUN_JOB, timeout=ASK_SECONDS_MAX, max_tries=3, keep_result=0)],
         cron_jobs=[
             scheduled(jobs.reconcile_keys, second=EVERY_5_SECONDS, run_at_startup=True),
             scheduled(jobs.verify_recent_rollups, minute={17}, second={0}, timeout=1800),
@@ -156,7 +157,7 @@ async def open_jobs(
             scheduled(jobs.housekeeping, minute={11, 41}, second={30}, timeout=600),
             scheduled(jobs.tidy_consumers, minute={5, 35}, second={0}),
         ],
-        redis_pool=await open_arq(settings.redis_url),
+        redis_pool=await open_arq(jobs.redis_url),
         queue_name=QUEUE_NAME,
         handle_signals=False,
         keep_result=0,
