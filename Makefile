@@ -16,7 +16,7 @@ ARGS =
 DATA =
 
 help: ## list what make can do here
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 run: $(RUN_STAMP) ## start Assay on this machine: PostgreSQL, Redis, ingest, worker and api; Ctrl-C stops it
 	@exec $(BIN)/python -m deploy.local run $(ARGS)
@@ -50,6 +50,14 @@ format: $(DEV_STAMP) ## put the code in its standard form
 bench: $(DEV_STAMP) ## measure: see bench/README.md
 	@exec $(BIN)/python -m bench $(ARGS)
 
+bench-peers: $(DEV_STAMP) ## measure Assay beside Arize Phoenix, which is installed into .peers/ first
+	@exec $(BIN)/python -m bench.peers $(ARGS)
+
+lock-peers: $(DEV_STAMP) ## pin what bench-peers installs
+	cd bench/peers && ../../$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+		--no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock-peers" \
+		phoenix.in --output-file phoenix.txt
+
 openapi: $(DEV_STAMP) ## write docs/openapi/*.json again from the types
 	$(BIN)/python -m docs.openapi
 
@@ -74,4 +82,4 @@ $(RUN_STAMP): requirements/run.txt $(BIN)/python
 $(DEV_STAMP): requirements/dev.txt $(BIN)/python
 	@$(INSTALL) requirements/dev.txt
 
-.PHONY: help run demo load test chaos check format bench openapi lock clean
+.PHONY: help run demo load test chaos check format bench bench-peers lock-peers openapi lock clean

@@ -39,10 +39,12 @@ _FILL = f"""
         SELECT n, k, (ARRAY['NUMERIC', 'NUMERIC', 'BOOLEAN', 'CATEGORICAL', 'NUMERIC'])[1 + k % 5] AS data_type, v
         FROM (
             SELECT
-                n, floor(power({NAMES}, (hashint8(n) & 1048575) / 1048576.0))::int AS k,
-                (hashint8(n + 1000000007) & 1048575) / 1048576.0 AS v
+                n, floor(power({NAMES}::float8, (hashint8(n) & 1048575) / 1048576::float8))::int AS k,
+                (hashint8(n + 1000000007) & 1048575) / 1048576::float8 AS v
             FROM generate_series($2::bigint, $3::bigint) AS n
+            OFFSET 0  -- else each expression is computed wherever it is named
         ) AS dice
+        OFFSET 0
     ) AS kinds
     """
 
@@ -51,14 +53,14 @@ async def fill(connection: asyncpg.Connection, project_id: str, rows: int) -> No
     """Empty the tables and put `rows` scores in. The indexes are made at the end, and the planner knows the tables."""
     await connection.execute("TRUNCATE scores, batches, rejected_scores")
     indexes = await connection.fetch(_SECONDARY_INDEXES)
-    await connection.execute("SET synchronous_commit = off; SET maintenance_work_mem = '512MB'")
+    await connection.execute("SET synchronous_commit = off; SET work_mem = '256MB'; SET maintenance_work_mem = '512MB'")
     for index in indexes:
         await connection.execute(f"DROP INDEX {index['indexname']}")
     for start in range(0, rows, CHUNK_ROWS):
         await connection.execute(_FILL, project_id, start, min(start + CHUNK_ROWS, rows) - 1, rows)
     for index in indexes:
         await connection.execute(index["indexdef"])
-    await connection.execute("RESET synchronous_commit; RESET maintenance_work_mem")
+    await connection.execute("RESET synchronous_commit; RESET work_mem; RESET maintenance_work_mem")
     for table in ("scores", "score_rollups"):
         await connection.execute(f"VACUUM (ANALYZE) {table}")
     await connection.execute("CHECKPOINT")

@@ -77,7 +77,8 @@ async def measure(plan: Plan) -> list[Figure]:
     offered: list[float] = []
     async with whole(plan) as assay:
         for _ in range(plan.rounds):
-            seen, answers = await _visible(plan, assay, tens, OFFERED_SCORES / OFFERED_BATCH)
+            await plan.house.empty(assay.connection)
+            seen, answers = await visible_latencies(plan, assay, tens, OFFERED_SCORES / OFFERED_BATCH)
             visible.append(seen)
             answered.append(answers)
             # Full load is found out anew each time: on a shared machine it is not the same a minute later.
@@ -103,10 +104,10 @@ async def _curve(plan: Plan, assay: Whole) -> list[Figure]:
     lines: dict[str, list[float]] = {}
     figures: list[Figure] = []
     for scores in CURVE_SCORES:
-        runs = [
-            await _visible(plan, assay, requests, scores / CURVE_BATCH)
-            for _ in range(min(plan.rounds, CURVE_ROUNDS_MAX))
-        ]
+        runs = []
+        for _ in range(min(plan.rounds, CURVE_ROUNDS_MAX)):
+            await plan.house.empty(assay.connection)
+            runs.append(await visible_latencies(plan, assay, requests, scores / CURVE_BATCH))
         for kind, of_kind in (("visible after the 202", 0), ("ingest's answer", 1)):
             for word, share in (("p50", 0.5), ("p99", 0.99)):
                 name = f"{kind} at {scores:,} scores/s, batches of {CURVE_BATCH}: {word}"
@@ -123,11 +124,10 @@ async def _curve(plan: Plan, assay: Whole) -> list[Figure]:
     return figures
 
 
-async def _visible(
+async def visible_latencies(
     plan: Plan, assay: Whole, requests: list[bytes], requests_per_second: float
 ) -> tuple[list[float], list[float]]:
     """(seconds from 202 to readable, seconds from due to 202) of each request."""
-    await plan.house.empty(assay.connection)
     visibility = Visibility(assay.connection, plan.house.credentials.project_id)
     watching = asyncio.create_task(visibility.watch())
     try:
