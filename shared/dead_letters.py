@@ -3,6 +3,7 @@
 A stream of the entries, and a hash that says of each batch whose it is, so that its receipt can be asked for.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from shared.queue import FIELD, GROUP, Entry, key_of, place_of_batch, version_of
 
 STREAM = "assay:dead-letters"
 ADDRESSES = "assay:dead-letters:addresses"  # batch id → whose it is
+_PLACES_AT_ONCE = 1000
 
 
 class DeadLetter(Struct, frozen=True):
@@ -65,7 +67,13 @@ async def address_in(redis: Redis, batch_id: str) -> Address | None:
 async def places(redis: Redis) -> list[tuple[int, str]]:
     """(stream, entry id) of each: where in the queue it once was."""
     batch_ids: list[bytes] = await redis.hkeys(ADDRESSES)  # type: ignore[misc]
-    return [place for batch_id in batch_ids if (place := place_of_batch(batch_id.decode())) is not None]
+    found = []
+    for number, batch_id in enumerate(batch_ids, 1):
+        if (place := place_of_batch(batch_id.decode())) is not None:
+            found.append(place)
+        if number % _PLACES_AT_ONCE == 0:
+            await asyncio.sleep(0)  # there can be very many, and others want their turn
+    return found
 
 
 async def oldest_version(redis: Redis) -> int | None:

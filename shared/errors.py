@@ -60,6 +60,12 @@ class TooLarge(RequestRefused):
     code = "body_too_large"
 
 
+class BodyTimeout(RequestRefused):
+    """The body did not come to its end in time. The rest is not waited for: the connection is closed."""
+
+    code = "body_timeout"
+
+
 class UnsupportedMedia(RequestRefused):
     code = "unsupported_media_type"
 
@@ -80,6 +86,12 @@ class QueueFull(TryLater):
 
 class QueueUnavailable(TryLater):
     code = "queue_unavailable"
+
+
+class TooBusy(TryLater):
+    """This process has as many bytes of bodies in hand as it may."""
+
+    code = "too_busy"
 
 
 class StoreUnavailable(TryLater):

@@ -88,13 +88,16 @@ async def ensure_groups(redis: Redis, shards: int) -> None:
     """Make streams and consumer group where they are missing: at start, and when Redis came back empty. Writes nothing
     where they are there: a Redis that is full would refuse it, and only a worker can empty it."""
     for stream in streams_of(shards):
-        if await _has_group(redis, stream):
-            continue
-        try:
-            await redis.xgroup_create(key_of(stream), GROUP, id="0", mkstream=True)
-        except ResponseError as error:
-            if not str(error).startswith("BUSYGROUP"):
-                raise
+        if not await _has_group(redis, stream):
+            await _make_group(redis, stream)
+
+
+async def _make_group(redis: Redis, stream: int) -> None:
+    try:
+        await redis.xgroup_create(key_of(stream), GROUP, id="0", mkstream=True)
+    except ResponseError as error:
+        if not str(error).startswith("BUSYGROUP"):
+            raise
 
 
 async def _has_group(redis: Redis, stream: int) -> bool:
@@ -154,13 +157,15 @@ async def find(redis: Redis, batch_id: str) -> Entry | None:
 
 
 class StreamState(Struct, frozen=True):
-    """How one stream stands. `oldest_ms` is when its oldest unfinished entry came (ms since 1970), None if empty."""
+    """How one stream stands. `oldest_ms` is when its oldest unfinished entry came (ms since 1970), None if empty.
+    `ahead_ms` is how far its newest id is ahead of Redis's time: more than 0 only after its clock was set back."""
 
     stream: int
     entries: int
     pending: int
     bytes_used: int
     oldest_ms: int | None
+    ahead_ms: int
 
     @property
     def label(self) -> str:
@@ -174,25 +179,37 @@ async def states(redis: Redis, shards: int) -> tuple[int, list[StreamState]]:
     pipeline.time()
     for stream in streams_of(shards):
         key = key_of(stream)
-        pipeline.xlen(key)
+        pipeline.xinfo_stream(key)
         pipeline.memory_usage(key, samples=5)
-        pipeline.xrange(key, count=1)
         pipeline.execute_command("XPENDING", key, GROUP)
-    (seconds, microseconds), *answers = await pipeline.execute(raise_on_error=False)
-    now_ms = seconds * 1000 + microseconds // 1000
-    return now_ms, [_state(stream, *answers[stream * 4 : stream * 4 + 4]) for stream in streams_of(shards)]
+    pipeline.time()  # once more: an id that was given out meanwhile is not ahead
+    before, *answers, after = await pipeline.execute(raise_on_error=False)
+    after_ms = _in_ms(after)
+    found = [_state(stream, after_ms, *answers[stream * 3 : stream * 3 + 3]) for stream in streams_of(shards)]
+    return _in_ms(before), found
 
 
-def _state(stream: int, entries: Any, bytes_used: Any, first: Any, pending: Any) -> StreamState:
-    for answer in (entries, bytes_used, first):
+def _in_ms(time: Any) -> int:
+    if isinstance(time, Exception):
+        raise time
+    seconds, microseconds = time
+    return int(seconds * 1000 + microseconds // 1000)
+
+
+def _state(stream: int, now_ms: int, info: Any, bytes_used: Any, pending: Any) -> StreamState:
+    if isinstance(info, ResponseError) and "no such key" in str(info):
+        info = {"length": 0, "first-entry": None, "last-generated-id": b"0-0"}
+    for answer in (info, bytes_used):
         if isinstance(answer, Exception):
             raise answer
+    first = info["first-entry"]
     return StreamState(
         stream=stream,
-        entries=entries,
+        entries=info["length"],
         pending=0 if isinstance(pending, Exception) else _pending_count(pending),  # no group yet: nothing pending
         bytes_used=bytes_used or 0,
-        oldest_ms=int(first[0][0].split(b"-")[0]) if first else None,
+        oldest_ms=None if first is None else _parts_of(first[0])[0],
+        ahead_ms=max(0, _parts_of(info["last-generated-id"])[0] - now_ms),
     )
 
 
@@ -201,14 +218,28 @@ def _pending_count(answer: Any) -> int:
 
 
 async def level(redis: Redis, shard: int) -> None:
-    """Bring a shard's two streams to the same last entry id, the later of the two. For when Redis's clock was set back
-    and the streams, each of which never goes back, stand at different times."""
-    keys = [key_of(2 * shard + bulk) for bulk in (0, 1)]
-    infos: list[Any] = [await redis.xinfo_stream(key) for key in keys]
-    newest = max((info["last-generated-id"] for info in infos), key=_parts_of)
-    for key, info in zip(keys, infos, strict=True):
-        if info["last-generated-id"] != newest:
-            await redis.execute_command("XSETID", key, newest)  # type: ignore[no-untyped-call]
+    """Bring a shard's own stream past its bulk stream. For when Redis's clock was set back and the streams, each of
+    which never goes back, stand at different times; until it has caught up, only the own one is written to.
+
+    To the millisecond after the bulk stream's: within the same one, a bulk entry would be the later one.
+    """
+    own, bulk = [await _last_id(redis, 2 * shard + bulk) for bulk in (0, 1)]
+    bulk_ms = _parts_of(bulk)[0]
+    if bulk_ms >= _parts_of(own)[0]:
+        await _make_group(redis, 2 * shard)  # and with it the stream, where it is missing
+        await redis.execute_command("XSETID", key_of(2 * shard), f"{bulk_ms + 1}-0")  # type: ignore[no-untyped-call]
+
+
+async def _last_id(redis: Redis, stream: int) -> bytes:
+    """The newest id that a stream has given out; `0-0` where there is no such stream."""
+    try:
+        info: Any = await redis.xinfo_stream(key_of(stream))
+    except ResponseError as error:
+        if "no such key" not in str(error):
+            raise
+        return b"0-0"
+    last_id: bytes = info["last-generated-id"]
+    return last_id
 
 
 def _parts_of(entry_id: bytes) -> tuple[int, int]:
@@ -233,9 +264,5 @@ async def newest_version(redis: Redis, project_id: UUID, shards: int) -> int:
     newest = version_of(0, f"{seconds * 1000 + microseconds // 1000}-0") - 1  # for a Redis that came back empty
     for bulk in (False, True):
         stream = stream_of(project_id, shards, bulk=bulk)
-        try:
-            info: Any = await redis.xinfo_stream(key_of(stream))
-        except ResponseError:  # no such stream: nothing was ever received
-            continue
-        newest = max(newest, version_of(stream, info["last-generated-id"].decode()))
+        newest = max(newest, version_of(stream, (await _last_id(redis, stream)).decode()))
     return newest

@@ -3,7 +3,7 @@
 import asyncio
 
 import structlog
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import RedisError, ResponseError
 
 log = structlog.get_logger()
@@ -13,15 +13,17 @@ _DURABLE = {"appendonly": {"yes"}, "appendfsync": {"always"}, "maxmemory-policy"
 
 
 def open_redis(url: str, *, timeout_seconds: float = 5.0, connections_max: int = 50) -> Redis:
-    """A client with a pool. Connects at first use; a call that gets no answer in time raises `RedisError`."""
-    client: Redis = Redis.from_url(
+    """A client with a pool. Connects at first use; a call that gets no answer in time raises `RedisError`. Where all
+    connections are in use, it waits for one as long: many calls at once are no reason to fail."""
+    pool = BlockingConnectionPool.from_url(
         url,
+        timeout=timeout_seconds,
         socket_timeout=timeout_seconds,
         socket_connect_timeout=timeout_seconds,
         max_connections=connections_max,
         health_check_interval=15,
     )
-    return client
+    return Redis.from_pool(pool)
 
 
 async def wait_for_redis(redis: Redis, pause_seconds: float = 0.5) -> None:

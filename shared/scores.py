@@ -18,6 +18,9 @@ NAME_LENGTH_MAX = 100
 CATEGORY_LENGTH_MAX = 500
 COMMENT_LENGTH_MAX = 10_000
 METADATA_BYTES_MAX = 16 * 1024
+# The JSON of one score, blanks and all. The largest that obeys every other limit has 160 kB: each of its characters is
+# escaped, and 12 bytes long.
+SCORE_BYTES_MAX = 192 * 1024
 FUTURE_MAX = timedelta(minutes=5)
 FIRST_MOMENT = datetime(1900, 1, 1, tzinfo=UTC)
 EXPONENT_MAX = 99

@@ -1,8 +1,11 @@
-"""What the endpoints of the api work with, held by the app; and how they run a query."""
+"""What the endpoints of the api work with, held by the app; how they run a query, and how they wait."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 import asyncpg
 from redis.asyncio import Redis
@@ -20,6 +23,36 @@ STORE_ERRORS = (
 )  # fmt: skip
 
 
+LOOK_SECONDS_MIN = 0.05
+LOOK_SECONDS_EACH = 0.002
+
+T = TypeVar("T")
+
+
+class Waiters:
+    """The requests of this process that wait for something to be done. The more there are, the less often each looks,
+    so that all together ask the stores no more than 500 times a second."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    @property
+    def pause_seconds(self) -> float:
+        return max(LOOK_SECONDS_MIN, LOOK_SECONDS_EACH * self.count)
+
+    async def wait(self, found: T, look: Callable[[], Awaitable[T]], is_done: Callable[[T], bool], seconds: float) -> T:
+        """What `look` finds as soon as it is done, or as it stands after `seconds`; `found` is how it stands now."""
+        deadline = time.monotonic() + seconds
+        self.count += 1
+        try:
+            while not is_done(found) and (left := deadline - time.monotonic()) > 0:
+                await asyncio.sleep(min(self.pause_seconds, left))
+                found = await look()
+        finally:
+            self.count -= 1
+        return found
+
+
 @dataclass(frozen=True)
 class Context:
     pool: Pool
@@ -27,6 +60,7 @@ class Context:
     settings: Settings
     metrics: ApiMetrics
     complete_through: CompleteThrough
+    waiters: Waiters = field(default_factory=Waiters)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Connection]:

@@ -1,8 +1,6 @@
 """Start a background job: its row first, then the request to run it. If that gets lost, the worker's schedule finds
 the row."""
 
-import asyncio
-import time
 from typing import Any
 from uuid import UUID
 
@@ -15,8 +13,6 @@ from shared.job_queue import ask_to_run
 from shared.jobs import Job, JobKind
 
 log = structlog.get_logger()
-
-LOOK_SECONDS = 0.05
 
 
 async def start_job(context: Context, project_id: UUID, kind: JobKind, arguments: Any, total: int | None) -> Job:
@@ -31,9 +27,9 @@ async def start_job(context: Context, project_id: UUID, kind: JobKind, arguments
 
 async def wait_for_job(context: Context, project_id: UUID, job: Job, seconds: float) -> Job:
     """The job as soon as it has ended, or as it stands after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not job.state.is_final and time.monotonic() < deadline:
-        await asyncio.sleep(LOOK_SECONDS)
+
+    async def look() -> Job:
         async with context.reading() as connection:
-            job = await get_job(connection, project_id, job.id) or job
-    return job
+            return await get_job(connection, project_id, job.id) or job
+
+    return await context.waiters.wait(job, look, lambda found: found.state.is_final, seconds)

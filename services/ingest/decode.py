@@ -11,10 +11,14 @@ import msgspec
 from msgspec import Raw, Struct
 
 from shared.errors import Malformed, TooLarge
-from shared.scores import ESCAPED_NUL, TEXT_ID_LENGTH_MAX, Misshapen, Score, misshapen
+from shared.scores import ESCAPED_NUL, SCORE_BYTES_MAX, TEXT_ID_LENGTH_MAX, Misshapen, Score, misshapen
 
 NUL = b"\\u0000"
 UNFIT_TEXT = Misshapen("unfit_text", None, "text may hold neither the NUL character nor half of a surrogate pair")
+
+ITEM_TOO_LARGE = Misshapen(
+    "item_too_large", None, f"a score has at most {SCORE_BYTES_MAX} bytes of JSON, blanks included"
+)
 
 MakeIds = Callable[[int], list[str]]
 
@@ -64,7 +68,7 @@ def decode(body: bytes, now: datetime, make_ids: MakeIds, scores_max: int) -> De
     except _NOT_JSON:
         return _item_by_item(_items(array, scores_max), now, make_ids)
     _check_count(len(scores), scores_max)
-    if NUL in body or not _are_well_shaped(scores, now):
+    if NUL in body or not _are_well_shaped(scores, now) or _is_overweight(array):
         return _item_by_item(_items(array, scores_max), now, make_ids)
     return Decoded(scores=bytes(memoryview(array)), ids=_ids(scores, make_ids), indexes=None, refused=[])
 
@@ -86,6 +90,15 @@ def _are_well_shaped(scores: list[Score], now: datetime) -> bool:
         if misshapen(score, now) is not None:
             return False
     return True
+
+
+def _is_overweight(array: Raw) -> bool:
+    """Whether an item is too large, or as much as that is blanks between items, which item by item are left out. Most
+    batches are smaller than one item may be: only others are taken apart for this."""
+    if len(array) <= SCORE_BYTES_MAX:
+        return False
+    sizes = list(map(len, _items_decoder.decode(array)))
+    return max(sizes) > SCORE_BYTES_MAX or len(array) - sum(sizes) > SCORE_BYTES_MAX
 
 
 def _array_of(body: bytes) -> Raw:
@@ -137,6 +150,8 @@ def _item_by_item(items: list[Raw], now: datetime, make_ids: MakeIds) -> Decoded
 
 
 def _item(index: int, item: Raw, now: datetime) -> Score | Refused:
+    if len(item) > SCORE_BYTES_MAX:
+        return _refused(index, ITEM_TOO_LARGE, _id_of(item))
     try:
         score = _score_decoder.decode(item)
     except _NOT_JSON as error:

@@ -2,13 +2,14 @@
 
 import time
 from collections import Counter
+from datetime import datetime
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.ingest.body import read_body
+from services.ingest.body import Bodies
 from services.ingest.decode import Decoded, Refused, decode
 from services.ingest.flood_gate import FloodGate
 from services.ingest.group_commit import GroupCommit
@@ -26,6 +27,9 @@ from shared.queue import batch_id_of, stream_of
 from shared.scores import Score
 
 TRACEPARENT_LENGTH_MAX = 100
+# A usual score has 200 to 500 bytes. A heavier one counts as several in a flood: others wait as long as a worker takes,
+# and that grows with the bytes too.
+BYTES_OF_ONE_SCORE = 500
 
 
 class ScoreBatch(Struct, forbid_unknown_fields=True):
@@ -57,10 +61,14 @@ class ScoreIntake:
         self._gate = gate
         self._metrics = metrics
         self._settings = settings
+        self._bodies = Bodies(settings.body_bytes_max, settings.bodies_bytes_max, settings.body_seconds)
 
     async def take_in(self, request: Request, grant: Grant) -> Response:
         now = utc_now()
-        body = await read_body(request, self._settings.body_bytes_max)
+        async with self._bodies.body_of(request) as body:
+            return await self._take_in(request, grant, body, now)
+
+    async def _take_in(self, request: Request, grant: Grant, body: bytes, now: datetime) -> Response:
         decoded = decode(body, now, uuid7s, self._settings.batch_scores_max)
         batch_id = None
         if decoded.ids:
@@ -80,15 +88,15 @@ class ScoreIntake:
     async def _enqueue(self, envelope: Envelope) -> str:
         started = time.perf_counter()
         data = encode(envelope)
+        await self._watch.first_look()
         stream = self._stream_for(envelope)
         self._watch.check_room(stream, len(data))
         entry_id = await self._queue.add(stream, data)
-        self._watch.note(stream, entry_id)
         self._metrics.enqueue_seconds.observe(time.perf_counter() - started)
         return batch_id_of(stream, entry_id)
 
     def _stream_for(self, envelope: Envelope) -> int:
-        is_flooding = self._gate.is_flooding(envelope.project_id, len(envelope.ids), time.monotonic())
+        is_flooding = self._gate.is_flooding(envelope.project_id, weight_of(envelope), time.monotonic())
         own = stream_of(envelope.project_id, self._settings.queue_shards)
         if not is_flooding or not self._watch.may_use_bulk(own):
             return own
@@ -104,6 +112,11 @@ class ScoreIntake:
             "accepted": len(decoded.ids),
             "rejected": len(decoded.refused),
         }
+
+
+def weight_of(envelope: Envelope) -> int:
+    """How many scores a batch counts for in a flood."""
+    return max(len(envelope.ids), len(envelope.scores) // BYTES_OF_ONE_SCORE)
 
 
 def _answer(decoded: Decoded, batch_id: str | None) -> Response:
@@ -145,6 +158,6 @@ ENDPOINTS = (
         "(`Content-Encoding: gzip`).",
         body=ScoreBatch,
         answers={202: BatchAnswer, 207: BatchAnswer, 422: BatchAnswer},
-        problems=(400, 401, 403, 413, 415, 503),
+        problems=(400, 401, 403, 408, 413, 415, 503),
     ),
 )

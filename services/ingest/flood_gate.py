@@ -19,7 +19,7 @@ class FloodGate:
         self._buckets: OrderedDict[object, _Bucket] = OrderedDict()
 
     def is_flooding(self, project_id: object, scores: int, now_seconds: float) -> bool:
-        """Count `scores` of the project in, and say whether it floods."""
+        """Count `scores` of the project in, heavy ones as several, and say whether it floods."""
         bucket = self._buckets.get(project_id)
         if bucket is None:
             bucket = self._buckets[project_id] = _Bucket(self._burst, now_seconds)

@@ -8,8 +8,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from services.ingest.metrics import IngestMetrics
-from shared.errors import QueueFull
-from shared.queue import level, states, streams_of
+from shared.errors import QueueFull, QueueUnavailable
+from shared.queue import StreamState, level, states, streams_of
 
 log = structlog.get_logger()
 
@@ -35,8 +35,17 @@ class QueueWatch:
         self._entries = [0] * len(streams_of(shards))
         self._bytes = [0] * len(streams_of(shards))
         self._age_seconds = [0.0] * len(streams_of(shards))
-        self._newest_ms = [0] * len(streams_of(shards))
         self._set_back: set[int] = set()
+        self._has_looked = False
+        self._has_tried = asyncio.Event()
+
+    async def first_look(self) -> None:
+        """Return once the queue was seen: before, it is not known whether its streams may be used as they stand.
+        Raises `QueueUnavailable` while that fails."""
+        if not self._has_looked:
+            await self._has_tried.wait()
+            if not self._has_looked:
+                raise QueueUnavailable("The queue can't be reached.")
 
     def check_room(self, stream: int, size: int) -> None:
         """Raises `QueueFull` when the stream is at a limit; else counts `size` bytes in."""
@@ -47,17 +56,14 @@ class QueueWatch:
         self._entries[stream] += 1
         self._bytes[stream] += size
 
-    def note(self, stream: int, entry_id: str) -> None:
-        """Remember the newest entry id that Redis gave out for a stream."""
-        self._newest_ms[stream] = int(entry_id.partition("-")[0])
-
     def may_use_bulk(self, stream: int) -> bool:
         """Not while Redis's clock is behind the ids it has given out: then only one stream keeps the order."""
         return stream // 2 not in self._set_back
 
     async def look(self) -> None:
         now_ms, found = await states(self._redis, self._shards)
-        await self._tell_clock(now_ms)
+        await self._tell_clock(found)
+        self._has_looked = True
         for state in found:
             age_seconds = 0.0 if state.oldest_ms is None else max(0.0, (now_ms - state.oldest_ms) / 1000)
             self._entries[state.stream] = state.entries
@@ -67,13 +73,15 @@ class QueueWatch:
             self._metrics.queue_bytes.labels(state.label).set(state.bytes_used)
             self._metrics.queue_oldest_seconds.labels(state.label).set(age_seconds)
 
-    async def _tell_clock(self, now_ms: int) -> None:
-        newest_of = {shard: max(self._newest_ms[2 * shard : 2 * shard + 2]) for shard in range(self._shards)}
-        set_back = {shard for shard, newest_ms in newest_of.items() if newest_ms > now_ms}
-        for shard in set_back - self._set_back:
-            log.warning("queue_clock_set_back", shard=shard, by_ms=newest_of[shard] - now_ms)
+    async def _tell_clock(self, found: list[StreamState]) -> None:
+        set_back: dict[int, int] = {}
+        for state in found:
+            if state.ahead_ms > 0:
+                set_back[state.stream // 2] = max(state.ahead_ms, set_back.get(state.stream // 2, 0))
+        for shard in set_back.keys() - self._set_back:
+            log.warning("queue_clock_set_back", shard=shard, by_ms=set_back[shard])
             await level(self._redis, shard)
-        self._set_back = set_back
+        self._set_back = set(set_back)
 
     async def run(self) -> None:
         while True:
@@ -81,4 +89,5 @@ class QueueWatch:
                 await self.look()
             except (RedisError, OSError) as error:
                 log.warning("queue_watch_failed", reason=type(error).__name__)
+            self._has_tried.set()
             await asyncio.sleep(WATCH_SECONDS)

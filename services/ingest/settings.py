@@ -13,6 +13,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     ingest_port: Annotated[int, Meta(description="The port to listen on.", ge=0, le=65535)] = 8001
     batch_scores_max: Annotated[int, Meta(description="Scores a request may carry.", ge=1, le=10_000)] = 1000
     body_bytes_max: Annotated[int, Meta(description="Bytes a body may have, also once unzipped.", ge=1024)] = 8 << 20
+    bodies_bytes_max: Annotated[
+        int, Meta(description="Bytes of all bodies that one process has in hand before 503.", ge=1024)
+    ] = 256 << 20
+    body_seconds: Annotated[float, Meta(description="How long a body may take to arrive.", gt=0)] = 30.0
     queue_shards: Annotated[
         int, Meta(description="Shards of the queue, two streams each; the same for all services.", ge=1)
     ] = 8

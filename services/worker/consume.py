@@ -18,7 +18,7 @@ log = structlog.get_logger()
 
 BLOCK_MS = 200  # a stop is noticed at most this late
 READ_ENTRIES_MAX = 1000
-READ_BYTES_MAX = 32 << 20  # JSON of one read of one stream, by what entries held lately
+READ_BYTES_MAX = 8 << 20  # JSON of one read of one stream, by what entries held lately
 FIRST_ENTRIES = 16
 CLAIM_ENTRIES_MAX = 100
 TELL_SECONDS = 1.0

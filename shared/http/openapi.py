@@ -25,6 +25,7 @@ _PROBLEM_MEANINGS = {
     401: "No key, or one that is unknown, revoked or expired",
     403: "The key lacks the scope",
     404: "Not there, or another project's",
+    408: "The body took too long to arrive",
     409: "The present state forbids it",
     413: "Too large",
     415: "Unsupported media type or encoding",

@@ -22,6 +22,7 @@ _STATUS_OF: dict[type[errors.AssayError], int] = {
     errors.NotAuthenticated: 401,
     errors.NotAllowed: 403,
     errors.NotFound: 404,
+    errors.BodyTimeout: 408,
     errors.Conflict: 409,
     errors.TooLarge: 413,
     errors.UnsupportedMedia: 415,
@@ -76,6 +77,8 @@ async def _known(request: Request, error: Exception) -> Response:
     if isinstance(error, errors.TryLater):
         # Spread out, so that those who were refused together do not come back together.
         headers["Retry-After"] = str(random.randint(1, 2 * error.retry_after_seconds))  # noqa: S311 - nobody guesses this
+    if isinstance(error, errors.BodyTimeout):
+        headers["Connection"] = "close"
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return problem_response(request, status, error.code, error.detail, pointer=error.pointer, headers=headers)

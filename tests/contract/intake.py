@@ -27,7 +27,7 @@ class Intake:
     redis: Redis
     key: str
 
-    async def post(self, content: bytes, **headers: str) -> httpx.Response:
+    async def post(self, content: bytes | AsyncIterator[bytes], **headers: str) -> httpx.Response:
         """One request with the good key; `content_encoding="gzip"` becomes a header."""
         said = {"Authorization": f"Bearer {self.key}"} | {
             name.replace("_", "-"): text for name, text in headers.items()

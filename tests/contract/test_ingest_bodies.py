@@ -1,5 +1,6 @@
 """Bodies: gzip or nothing, JSON, and never more than the limit, zipped or not."""
 
+import asyncio
 import gzip
 import zlib
 from collections.abc import AsyncIterator
@@ -149,3 +150,47 @@ async def test_a_content_length_that_is_no_number_is_no_accident(small: Intake, 
     answer = await small.client.post("/v1/scores", content=BODY, headers=headers)
 
     assert answer.status_code < 500
+
+
+async def test_a_body_that_does_not_end_is_a_408(redis_url: str) -> None:
+    async def stands_still() -> AsyncIterator[bytes]:
+        yield BODY[:10]
+        await asyncio.Event().wait()
+
+    async with open_intake(redis_url, body_seconds=0.05) as intake:
+        answer = await intake.post(stands_still())
+
+        assert_problem(answer, 408, "body_timeout")
+        assert answer.headers["connection"] == "close"
+        assert (await intake.post(BODY)).status_code == 202
+
+
+async def test_more_bytes_at_once_than_a_process_may_have_in_hand_are_a_503(redis_url: str) -> None:
+    arrived, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield of_size(LIMIT - 1)
+        arrived.set()
+        await go_on.wait()
+        yield b" "
+
+    async with open_intake(redis_url, body_bytes_max=LIMIT, bodies_bytes_max=2 * LIMIT) as intake:
+        first = asyncio.create_task(intake.post(slow()))
+        await arrived.wait()
+
+        refused = await intake.post(gzip.compress(of_size(LIMIT)), content_encoding="gzip")
+        taken = await intake.post(BODY)
+        go_on.set()
+
+        assert_problem(refused, 503, "too_busy")
+        assert int(refused.headers["retry-after"]) >= 1
+        assert (taken.status_code, (await first).status_code) == (202, 202)
+        assert [(await intake.post(of_size(LIMIT))).status_code for _ in range(3)] == [202] * 3
+
+
+async def test_what_is_refused_is_no_longer_in_hand(redis_url: str) -> None:
+    async with open_intake(redis_url, body_bytes_max=LIMIT, bodies_bytes_max=2 * LIMIT) as intake:
+        refused = [(await intake.post(b"x" * LIMIT)).status_code for _ in range(3)]
+
+        assert refused == [400] * 3
+        assert (await intake.post(of_size(LIMIT))).status_code == 202

@@ -158,3 +158,12 @@ async def queued_in(url: str) -> int:
         return sum([await redis.xlen(key) async for key in redis.scan_iter("assay:scores:*")])
     finally:
         await redis.aclose()
+
+
+async def test_few_heavy_scores_are_a_flood_as_many_light_ones_are(redis_url: str) -> None:
+    """By the batch id: a bulk stream has an odd number."""
+    heavy = [a_score(metadata={"text": "x" * 7_000}) for _ in range(10)]
+    async with open_intake(redis_url, flood_scores_per_second=0.001, flood_burst=100) as intake:
+        answers = [await intake.send(*(a_score() for _ in range(10))), await intake.send(*heavy)]
+
+    assert [int(answer.json()["batch_id"].rsplit("-", 1)[1]) % 2 for answer in answers] == [0, 1]

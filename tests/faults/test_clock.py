@@ -1,17 +1,22 @@
 """A clock jumps. That of Redis's machine: entry ids stay in order, and so do the writes to one score. Those of the
 services: order does not depend on them."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 from redis.asyncio import Redis
 
+from services.api import complete_through
+from services.ingest import queue_watch
 from services.ingest.app import open_app as open_ingest
 from services.ingest.settings import Settings
 from shared import queue
 from tests.builders import a_score
 from tests.faults.house import MARKS, House, working
 from tests.stack import client_of
+from tests.waiting import wait_until
 
 pytestmark = MARKS
 
@@ -81,3 +86,104 @@ async def test_the_latest_received_wins_whatever_the_clock_of_a_service_says(
 
     assert (await house.read("/v1/scores/s1")).json()["value"] == 0.4
     await house.holds_exactly({"s1"})
+
+
+async def test_the_latest_received_wins_when_ingest_is_started_after_the_clock_was_set_back(house: House) -> None:
+    """The project flooded while the clock was ahead: its bulk stream is, and the new process knows no id of it."""
+    bulk = queue.stream_of(house.project.id, SHARDS, bulk=True)
+    first = await house.send(a_score(id="s1", value=0.1))
+    async with Redis.from_url(house.redis_url) as redis:
+        entry = await queue.find(redis, first.json()["batch_id"])
+        assert entry is not None
+        ahead = f"{(await redis.time())[0] * 1000 + HOUR_MS}-0"
+        await redis.xadd(queue.key_of(bulk), {queue.FIELD: entry.data}, id=ahead)
+
+    async with open_ingest(Settings(redis_url=house.redis_url)) as ingest, client_of(ingest) as house.ingest:
+        later = await house.send(a_score(id="s1", value=0.2))
+        async with working(house):
+            assert (await house.receipt(later.json()["batch_id"]))["rejected"] == 0
+            await house.receipt(queue.batch_id_of(bulk, ahead))
+            assert (await house.read("/v1/scores/s1")).json()["value"] == 0.2
+
+            assert (await house.api.delete("/v1/scores/s1", headers=house.project.headers)).status_code == 204
+            after_delete = await house.store(a_score(id="s1", value=0.3))
+
+    assert (after_delete["stored"], after_delete["unchanged"]) == (1, 0)
+    assert (await house.read("/v1/scores/s1")).json()["value"] == 0.3
+
+
+async def test_a_score_that_is_queued_during_the_look_is_no_clock_set_back(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.send(a_score())
+    looks: list[httpx.Response] = []
+
+    async def with_a_score_before_the_answer(redis: Redis, shards: int) -> tuple[int, list[queue.StreamState]]:
+        found = await queue.states(redis, shards)
+        await asyncio.sleep(0.002)
+        looks.append(await house.send(a_score()))
+        return found
+
+    monkeypatch.setattr(queue_watch, "states", with_a_score_before_the_answer)
+    await wait_until(lambda: len(looks) > 1, what="two looks")
+
+    assert not house.told("queue_clock_set_back")
+
+
+def through_of(answer: httpx.Response) -> datetime:
+    return datetime.fromisoformat(answer.headers["Assay-Complete-Through"].replace("Z", "+00:00"))
+
+
+async def redis_s_clock_was_ahead(house: House, monkeypatch: pytest.MonkeyPatch) -> datetime:
+    """By an hour, until just now. Redis's time then, which is the right one."""
+
+    async def an_hour_ahead(redis: Redis, shards: int) -> tuple[int, list[queue.StreamState]]:
+        now_ms, found = await queue.states(redis, shards)
+        return now_ms + HOUR_MS, found
+
+    async def says_so() -> bool:
+        return through_of(await house.read("/v1/scores")) > datetime.now(UTC) + timedelta(minutes=50)
+
+    monkeypatch.setattr(complete_through, "states", an_hour_ahead)
+    await wait_until(says_so, what="a header of the clock that is ahead")
+    monkeypatch.setattr(complete_through, "states", queue.states)
+    return datetime.now(UTC)
+
+
+async def is_looked_at(house: House) -> None:
+    """The api has seen the queue since."""
+    seen: list[object] = []
+    with pytest.MonkeyPatch.context() as patch:
+
+        async def states(redis: Redis, shards: int) -> tuple[int, list[queue.StreamState]]:
+            found = await queue.states(redis, shards)
+            seen.append(found)
+            return found
+
+        patch.setattr(complete_through, "states", states)
+        await wait_until(lambda: len(seen) > 1, what="a look at the queue")
+
+
+async def test_complete_through_does_not_stay_ahead_when_the_clock_was_set_back(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_back_at = await redis_s_clock_was_ahead(house, monkeypatch)
+    await house.send(a_score())
+    received = datetime.now(UTC)
+    await is_looked_at(house)
+
+    through = through_of(await house.read("/v1/scores"))
+
+    assert set_back_at - timedelta(minutes=1) < through < received
+
+
+async def test_complete_through_leaves_out_what_was_received_under_an_id_ahead_of_the_clock(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await pin_an_hour_ahead(house)
+    await redis_s_clock_was_ahead(house, monkeypatch)
+    await house.send(a_score())
+    received = datetime.now(UTC)
+    await is_looked_at(house)
+
+    assert through_of(await house.read("/v1/scores")) < received

@@ -18,6 +18,7 @@ from shared.metrics import Register
 from tests.builders import a_score
 from tests.chaos.house import Server
 from tests.faults.house import MARKS, House, working
+from tests.stack import client_of
 from tests.system.processes import Service
 from tests.waiting import wait_until
 
@@ -63,6 +64,16 @@ async def test_while_redis_is_down_senders_are_told_to_come_back_and_all_goes_on
 
         assert await house.ready_parts(house.ingest) == await house.ready_parts(house.worker) == {}
     await house.holds_exactly({"before", "after"})
+
+
+async def test_an_ingest_that_starts_before_redis_takes_scores_once_it_is_there(house: House) -> None:
+    await house.send(a_score())  # so that the key is known from here on
+    house.redis.kill()
+    async with open_ingest(Settings(redis_url=house.redis_url)) as ingest, client_of(ingest) as house.ingest:
+        assert_try_later(await house.send(a_score()), "queue_unavailable")
+        house.redis.start()
+
+        await house.is_accepted(a_score(id="after"))
 
 
 async def test_reads_go_on_while_redis_is_down(house: House) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from shared.scores import SCORE_BYTES_MAX
 from tests.builders import a_categorical_config, a_numeric_config, a_score
 from tests.stack import Stack
 from tests.waiting import wait_until
@@ -84,6 +85,21 @@ async def test_an_edit_that_is_no_score_is_refused(stack: Stack) -> None:
     answer = await stack.post(f"/v1/rejected-scores/{rejected['id']}/replay", {"score": {"value": 1, "foo": 2}})
 
     assert answer.status_code == 422
+
+
+async def test_an_edit_that_is_larger_than_a_score_may_be_is_refused(stack: Stack) -> None:
+    await config(stack)
+    await stack.store(a_score(id="s1", value=5))
+    [rejected] = await stack.items("/v1/rejected-scores")
+
+    answer = await stack.api.post(
+        f"/v1/rejected-scores/{rejected['id']}/replay",
+        content=b'{"score": {"trace_id": "t1", "name": "relevance",' + b" " * SCORE_BYTES_MAX + b'"value": 0.5}}',
+        headers=stack.project.headers | {"Content-Type": "application/json"},
+    )
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "item_too_large")
+    assert answer.json()["pointer"] == "/score"
 
 
 async def test_a_replay_does_not_undo_a_newer_score(stack_with_jobs: Stack) -> None:

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from services.ingest.decode import decode
+from shared import scores
 from shared.errors import Malformed, TooLarge
 from shared.ids import uuid7s
+from shared.scores import SCORE_BYTES_MAX
 from tests.builders import a_score
 from tests.unit.making import CONFIG, NOW, a_body, decoded, is_accepted, numbered_ids, refusal_of
 
@@ -457,3 +459,60 @@ def test_a_number_in_metadata_of_ordinary_length_is_taken(value: str) -> None:
     body = f'{{"scores":[{{"trace_id":"t","name":"n","value":1,"metadata":{{"a":{value}}}}}]}}'.encode()
 
     assert decode(body, datetime.now(UTC), uuid7s, 10).refused == []
+
+
+# How large an item may be ---------------------------------------------------------------------------------------------
+
+
+def a_score_of_size(size: int) -> bytes:
+    """A good score with so many bytes, most of them blanks."""
+    score = b'{"trace_id":"t1","name":"relevance","value":1}'
+    return score[:-1] + b" " * (size - len(score)) + b"}"
+
+
+def the_largest_score() -> bytes:
+    """As long as every limit allows, and each character in the longest way that JSON has to write it."""
+    widest = "\U0001f600"
+    texts = dict.fromkeys(("id", "trace_id", "span_id", "author"), widest * scores.TEXT_ID_LENGTH_MAX)
+    said = texts | {
+        "name": widest * scores.NAME_LENGTH_MAX,
+        "environment": widest * 100,
+        "value": widest * scores.CATEGORY_LENGTH_MAX,
+        "comment": widest * scores.COMMENT_LENGTH_MAX,
+        "metadata": {"m": "x" * (scores.METADATA_BYTES_MAX - 50)},
+        "data_type": "CATEGORICAL",
+        "source": "LLM_JUDGE",
+        "config_id": str(CONFIG),
+        "timestamp": "2025-11-20T12:00:00.000000+00:00",
+    }
+    return json.dumps(said, indent=4).encode()
+
+
+def test_the_largest_score_that_obeys_every_other_limit_is_accepted() -> None:
+    assert len(the_largest_score()) > SCORE_BYTES_MAX * 0.7
+    assert is_accepted(the_largest_score())
+
+
+@pytest.mark.parametrize("size", [SCORE_BYTES_MAX + 1, 7_000_000])
+def test_an_item_with_more_bytes_than_a_score_can_need_is_refused(size: int) -> None:
+    refused = refusal_of(a_score_of_size(size))
+
+    assert (refused.code, refused.pointer) == ("item_too_large", "/scores/1")
+
+
+def test_an_item_that_is_too_large_is_told_by_its_id() -> None:
+    assert refusal_of(a_score_of_size(SCORE_BYTES_MAX + 1).replace(b"{", b'{"id":"s1",')).id == "s1"
+
+
+def test_an_item_just_small_enough_is_accepted_in_a_batch_of_many() -> None:
+    result = decoded(*(a_score_of_size(SCORE_BYTES_MAX) for _ in range(5)))
+
+    assert (len(result.ids), result.refused) == (5, [])
+
+
+def test_blanks_between_items_are_not_queued_by_the_megabyte() -> None:
+    score = a_score_of_size(100)
+
+    result = decoded(score, b" " * 7_000_000 + score)
+
+    assert (result.scores, result.refused) == (b"[" + score + b"," + score + b"]", [])

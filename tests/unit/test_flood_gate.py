@@ -1,6 +1,9 @@
 """A project that sends more than its share goes to the bulk stream, and comes back only after a pause."""
 
+from services.ingest.endpoints import weight_of
 from services.ingest.flood_gate import PROJECTS_MAX, FloodGate
+from tests.builders import a_score
+from tests.unit.making import an_envelope
 
 
 def a_gate() -> FloodGate:
@@ -52,3 +55,13 @@ def test_the_gate_forgets_projects_before_it_knows_too_many() -> None:
         gate.is_flooding(project, 1, 0)
 
     assert len(gate._buckets) == PROJECTS_MAX
+
+
+def test_a_batch_of_usual_scores_weighs_as_many() -> None:
+    assert weight_of(an_envelope(*(a_score(comment="x" * 300) for _ in range(10)))) == 10
+
+
+def test_heavy_scores_weigh_as_several() -> None:
+    heavy = an_envelope(*(a_score(metadata={"text": "x" * 7_000}) for _ in range(10)))
+
+    assert weight_of(heavy) == len(heavy.scores) // 500 > 140

@@ -1,7 +1,5 @@
 """`GET /v1/batches/{batch_id}`: the receipt of a batch."""
 
-import asyncio
-import time
 from collections.abc import Sequence
 from typing import Annotated, Literal
 from uuid import UUID
@@ -24,7 +22,6 @@ from shared.keys import Grant, Scope
 from shared.queue import find
 
 WAIT_SECONDS_MAX = 30
-LOOK_SECONDS = 0.05
 BURIED = "No worker could read or write this batch. It is kept whole, and waits for an operator."
 
 
@@ -55,13 +52,14 @@ class Receipt(Struct, kw_only=True):
 
 async def get(request: Request, grant: Grant) -> Response:
     query = Query(request.query_params.multi_items())
-    deadline = time.monotonic() + query.whole_number("wait", 0, WAIT_SECONDS_MAX, 0)
+    seconds = query.whole_number("wait", 0, WAIT_SECONDS_MAX, 0)
     query.done()
     context, batch_id = context_of(request), request.path_params["batch_id"]
-    receipt = await _receipt(context, grant.project_id, batch_id)
-    while receipt.status == "pending" and time.monotonic() < deadline:
-        await asyncio.sleep(LOOK_SECONDS)
-        receipt = await _receipt(context, grant.project_id, batch_id)
+
+    async def look() -> Receipt:
+        return await _receipt(context, grant.project_id, batch_id)
+
+    receipt = await context.waiters.wait(await look(), look, lambda found: found.status == "done", seconds)
     return json_response(receipt)
 
 

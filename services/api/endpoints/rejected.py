@@ -31,7 +31,7 @@ from shared.http.responses import json_response
 from shared.jobs import Job, JobKind, RejectedFilters, RejectedJob
 from shared.keys import Grant, Scope
 from shared.rejected import place_of_rejected
-from shared.scores import Score, misshapen
+from shared.scores import SCORE_BYTES_MAX, Score, misshapen
 
 LIMIT_MAX, LIMIT_DEFAULT = 1000, 50
 COUNTS_MAX = 1000
@@ -137,6 +137,9 @@ async def _edited(request: Request) -> str | None:
     if request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers:
         return None
     text = bytes(memoryview((await read_body(request, Edit)).score))
+    if len(text) > SCORE_BYTES_MAX:
+        detail = f"A score has at most {SCORE_BYTES_MAX} bytes of JSON, blanks included."
+        raise BrokenRule(detail, code="item_too_large", pointer="/score")
     try:
         score = msgspec.json.decode(text, type=Score)
     except msgspec.ValidationError as error:
