@@ -11,7 +11,7 @@ import uvloop
 
 from bench.figures import Figure, table
 from bench.house import House
-from bench.parts import end_to_end, growth, ingest, latency, memory, retention, servers
+from bench.parts import end_to_end, growth, ingest, latency, memory, partitions, retention, servers
 from bench.plan import Plan
 from bench.results import Run, keep, machine, refresh_readme, summary, versions
 from bench.rows import REAL_COUNT, read_rows
@@ -27,6 +27,7 @@ PARTS: dict[str, Part] = {
     "servers": servers.measure,
     "growth": growth.measure,
     "retention": retention.measure,
+    "partitions": partitions.measure,
 }
 SHORT_PARTS = ["ingest", "end-to-end", "latency"]
 
