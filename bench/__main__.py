@@ -11,7 +11,7 @@ import uvloop
 
 from bench.figures import Figure, table
 from bench.house import House
-from bench.parts import end_to_end, growth, ingest, latency, memory, partitions, retention, servers
+from bench.parts import end_to_end, growth, ingest, latency, memory, partitions, persist, retention, servers
 from bench.plan import Plan
 from bench.results import Run, keep, machine, refresh_readme, summary, versions
 from bench.rows import REAL_COUNT, read_rows
@@ -22,6 +22,7 @@ Part = Callable[[Plan], Awaitable[list[Figure]]]
 PARTS: dict[str, Part] = {
     "ingest": ingest.measure,
     "end-to-end": end_to_end.measure,
+    "persist": persist.measure,
     "latency": latency.measure,
     "memory": memory.measure,
     "servers": servers.measure,

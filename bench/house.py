@@ -77,12 +77,14 @@ class House:
 
     @contextmanager
     def service(self, name: str, module: str | None = None, arguments: tuple[str, ...] = ()) -> Iterator[Service]:
-        """Run `python -m module` (services.<name> if not given) until the end of the block."""
+        """Run `python -m module` (services.<kind> if not given) until the end of the block. The kind is what stands
+        before a hyphen in the name; what is no service of Assay's is a kind of ingest."""
         port = free_port()
-        kind = name if name in ("worker", "api") else "ingest"
+        before_hyphen = name.partition("-")[0]
+        kind = before_hyphen if before_hyphen in ("worker", "api") else "ingest"
         program = Program(
             name=name,
-            command=[sys.executable, "-m", module or f"services.{name}", *arguments],
+            command=[sys.executable, "-m", module or f"services.{kind}", *arguments],
             log=self._folder / f"{name}.log",
             env={**self._environment(), f"ASSAY_{kind.upper()}_PORT": str(port)},
             cwd=CHECKOUT,
