@@ -40,9 +40,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="interleaved runs of each variant (5; short: 2)")
     parser.add_argument("--seconds", type=float, help="how long a timed run lasts (3; short: 1.5)")
     parser.add_argument("--rows", type=int, help=f"scores to send end to end ({REAL_COUNT:,}; short: 40,000)")
-    parser.add_argument(
-        "--growth-rows", type=int, default=growth.SIZES[-1], help="rows of the largest table (10 million)"
-    )
+    parser.add_argument("--growth-rows", type=int, help="rows of the largest table (10 million; short: 0.1)")
     parser.add_argument("--readme", action="store_true", help="put the table into bench/README.md")
     parser.add_argument("--no-keep", action="store_true", help="write nothing to bench/results/")
     return parser.parse_args()
@@ -58,7 +56,8 @@ async def run(chosen: argparse.Namespace) -> Run:
             rows=read_rows(chosen.rows or (40_000 if chosen.short else REAL_COUNT)),
             rounds=chosen.rounds or (2 if chosen.short else 5),
             seconds=chosen.seconds or (1.5 if chosen.short else 3.0),
-            growth_rows=chosen.growth_rows,
+            growth_rows=chosen.growth_rows or growth.SIZES[0 if chosen.short else -1],
+            is_short=chosen.short,
         )
         figures: list[Figure] = []
         for name in parts:

@@ -23,8 +23,8 @@ def draw(
 ) -> Path:
     """Write bench/charts/<file>.png, both axes logarithmic; `limits` are level lines with a name."""
     figure, axes = pyplot.subplots(figsize=(10, 6), layout="constrained")
-    for line in lines:
-        axes.plot(line.across, line.up, marker="o", label=line.name)
+    for number, line in enumerate(lines):
+        axes.plot(line.across, line.up, marker="osv"[number // 10 % 3], label=line.name)
     for name, height in limits:
         axes.axhline(height, linestyle="--", linewidth=1, color="grey")
         axes.annotate(name, (0.01, height), xycoords=("axes fraction", "data"), va="bottom", color="grey")

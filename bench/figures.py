@@ -1,5 +1,6 @@
 """What a part brings home: figures, each with its runs, beside its limit from the same runs, and its goal. Pure."""
 
+import math
 import statistics
 from collections.abc import Sequence
 from typing import Literal
@@ -8,15 +9,18 @@ from msgspec import Struct
 
 
 class Goal(Struct, frozen=True):
-    """`share`: at least this share of the limit. `below`, `above`: less or more than this, in the figure's unit."""
+    """`share`: at least this share of the limit; `at_most`: at most this share. `below`, `above`: less or more than
+    this, in the figure's unit."""
 
-    kind: Literal["share", "below", "above"]
+    kind: Literal["share", "at_most", "below", "above"]
     value: float
 
     def __str__(self) -> str:
         match self.kind:
             case "share":
                 return f"≥ {self.value:.0%}"
+            case "at_most":
+                return f"≤ {self.value:.0%}"
             case "below":
                 return f"< {self.value:g}"
         return f"> {self.value:g}"
@@ -57,13 +61,15 @@ class Figure(Struct, frozen=True, kw_only=True):
                 return self.median < self.goal.value
             case "above":
                 return self.median > self.goal.value
+            case "at_most":
+                return statistics.median(self.shares) <= self.goal.value
         return statistics.median(self.shares) >= self.goal.value
 
 
 def percentile(values: Sequence[float], share: float) -> float:
     """The smallest value that `share` of them do not exceed; of none, 0."""
     ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, max(0, round(share * len(ordered) + 0.5) - 1))] if ordered else 0.0
+    return ordered[max(0, math.ceil(share * len(ordered) - 1e-9) - 1)] if ordered else 0.0
 
 
 def table(figures: Sequence[Figure]) -> str:

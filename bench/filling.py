@@ -15,7 +15,7 @@ _SECONDARY_INDEXES = (
     "SELECT indexdef, indexname FROM pg_indexes WHERE tablename = 'scores' AND indexname LIKE 'scores_by_%'"
 )
 
-# Names come as 50^u, where u is even from 0 to 1: the first has a sixth of all scores, the last a two hundredth. Data
+# Names come as 51^u, where u is even from 0 to 1: the first has a sixth of all scores, the last a two hundredth. Data
 # types go with the name.
 _FILL = f"""
     INSERT INTO scores (project_id, id, version, name, data_type, numeric_value, categorical_value, boolean_value,
@@ -39,7 +39,7 @@ _FILL = f"""
         SELECT n, k, (ARRAY['NUMERIC', 'NUMERIC', 'BOOLEAN', 'CATEGORICAL', 'NUMERIC'])[1 + k % 5] AS data_type, v
         FROM (
             SELECT
-                n, floor(power({NAMES}::float8, (hashint8(n) & 1048575) / 1048576::float8))::int AS k,
+                n, floor(power({NAMES} + 1::float8, (hashint8(n) & 1048575) / 1048576::float8))::int AS k,
                 (hashint8(n + 1000000007) & 1048575) / 1048576::float8 AS v
             FROM generate_series($2::bigint, $3::bigint) AS n
             OFFSET 0  -- else each expression is computed wherever it is named

@@ -11,13 +11,14 @@ SCORES = "/v1/scores"
 
 class Plan(Struct, frozen=True):
     """`rounds` interleaved runs of each variant; runs that last a given time last `seconds`. `growth_rows` is the size
-    of the largest table that is filled."""
+    of the largest table that is filled. `is_short`: leave out what takes long."""
 
     house: House
     rows: Rows
     rounds: int
     seconds: float
     growth_rows: int
+    is_short: bool
 
     def batches_of(self, size: int) -> list[bytes]:
         """Requests that send every row once; the last may carry fewer than `size`."""

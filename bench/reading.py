@@ -25,6 +25,7 @@ class Read(Struct, frozen=True):
     goal: Goal | None = None
     rollup_beside: str | None = None
     count: int = 100
+    from_cursor: bool = False  # time the page after the one that is asked for
 
 
 def reads(rows: int) -> list[Read]:
@@ -32,13 +33,18 @@ def reads(rows: int) -> list[Read]:
     page, statistic = Goal("below", 5), Goal("below", 15)
     return [
         Read("list, the first page", lambda _: ("scores", {}), page),
-        Read("list, a page at any depth", lambda dice: ("scores", {"to": _moment(dice)}), page),
-        Read("list, one name at any depth", lambda dice: ("scores", {"name": _name(dice), "to": _moment(dice)}), page),
+        Read("list, a page at any depth", lambda dice: ("scores", {"to": _moment(dice)}), page, from_cursor=True),
+        Read(
+            "list, one name at any depth",
+            lambda dice: ("scores", {"name": _name(dice), "to": _moment(dice)}),
+            page,
+            from_cursor=True,
+        ),
         Read("by trace", lambda dice: (f"traces/{_trace(dice, rows)}/scores", {}), page),
         Read("one score", lambda dice: (f"scores/s{dice.randrange(rows):09}", {}), page),
-        Read("aggregate of all names, all time", _aggregate, statistic, _RAW_AGGREGATE, 30),
+        Read("aggregate of all names, all time, without percentiles", _aggregate, statistic, _RAW_AGGREGATE, 30),
         Read(
-            "aggregate of one name by source, 90 days",
+            "aggregate of one name by source, 90 days, without percentiles",
             lambda dice: (
                 "scores/aggregate",
                 {"name": _name(dice), "group_by": "source", **_days(90), **_ROLLUPS_ONLY},
@@ -57,17 +63,27 @@ def reads(rows: int) -> list[Read]:
             statistic,
         ),
         Read(
-            "percentiles of one name, 7 days",
+            "aggregate with percentiles of all names, 1 day",
+            lambda _: ("scores/aggregate", _days(1)),
+            count=20,
+        ),
+        Read(
+            "aggregate with percentiles of the commonest name, 7 days",
+            lambda _: ("scores/aggregate", {"name": "metric_01", **_days(7)}),
+            count=20,
+        ),
+        Read(
+            "aggregate with percentiles of a name with a hundredth of all, 7 days",
             lambda dice: ("scores/aggregate", {"name": _rare_name(dice), **_days(7)}),
             count=30,
         ),
         Read(
-            "histogram of one name, 7 days",
+            "histogram of a name with a hundredth of all, 7 days",
             lambda dice: ("scores/histogram", {"name": _rare_name(dice), **_days(7)}),
             count=30,
         ),
         Read(
-            "aggregate by metadata of one name, 1 day",
+            "aggregate by metadata of a name with a hundredth of all, 1 day",
             lambda dice: (
                 "scores/aggregate",
                 {"name": _rare_name(dice), "group_by": "metadata.release", **_days(1), **_ROLLUPS_ONLY},
@@ -101,7 +117,7 @@ def _trend(_dice: random.Random) -> tuple[str, dict[str, Any]]:
 
 
 def _name(dice: random.Random) -> str:
-    return f"metric_{dice.randint(1, NAMES - 1):02}"
+    return f"metric_{dice.randint(1, NAMES):02}"
 
 
 def _rare_name(dice: random.Random) -> str:
@@ -126,9 +142,16 @@ def seconds_of(client: httpx.Client, read: Read, seed: int) -> list[float]:
     dice, seconds = random.Random(seed), []
     for _ in range(read.count):
         path, params = read.ask(dice)
+        if read.from_cursor and (cursor := _next_cursor(client, path, params)) is not None:
+            params = {**params, "cursor": cursor}
         started = time.perf_counter()
         answer = client.get(f"/v1/{quote(path)}", params=params)
         seconds.append(time.perf_counter() - started)
         if answer.status_code != httpx.codes.OK:
             raise RuntimeError(f"{read.name}: {answer.status_code} {answer.text[:300]}")
     return seconds
+
+
+def _next_cursor(client: httpx.Client, path: str, params: dict[str, Any]) -> str | None:
+    found: str | None = client.get(f"/v1/{quote(path)}", params=params).raise_for_status().json()["next_cursor"]
+    return found

@@ -7,6 +7,7 @@ answering alike, and a queue that says "done" before anything is written.
 import asyncio
 import os
 import sys
+from contextlib import ExitStack
 from unittest.mock import patch
 
 import uvloop
@@ -16,6 +17,7 @@ from granian.server.embed import Server
 from starlette.applications import Starlette
 
 from services.ingest import app as ingest
+from services.ingest import endpoints
 from services.ingest.group_commit import GroupCommit
 from services.ingest.settings import Settings
 from shared.http.server import serve, stop_on_signals
@@ -53,8 +55,11 @@ async def serve_with_granian(app: Starlette, settings: Settings, stop: asyncio.E
 
 async def run(kind: str, server: str, settings: Settings) -> None:
     stop = stop_on_signals()
-    # One class is exchanged and everything else stays the app that is measured.
-    with patch.object(ingest, "GroupCommit", NoQueue if kind == "noop" else GroupCommit):
+    # The queue and what is made for it are exchanged, and everything else stays the app that is measured.
+    with ExitStack() as patches:
+        if kind == "noop":
+            patches.enter_context(patch.object(ingest, "GroupCommit", NoQueue))
+            patches.enter_context(patch.object(endpoints, "encode", lambda _envelope: b""))
         async with ingest.open_app(settings) as app:
             if server == "granian":
                 await serve_with_granian(app, settings, stop)

@@ -132,8 +132,13 @@ def _figures(plan: Plan, sent: list[Sent], copied: dict[str, list[float]], size:
         return Figure(part=PART, name=name, unit="scores/s", runs=runs, limit=limit, goal=goal)
 
     return [
-        figure(f"readable, {plan.rows.kind} data, batches of 100", readable, bare, Goal("share", 0.7)),
-        figure("the same", readable, Limit("one large COPY", copied["large"])),
+        figure(
+            f"readable, {plan.rows.kind} data, batches of 100",
+            readable,
+            Limit("one large COPY", copied["large"]),
+            Goal("share", 0.7),
+        ),
+        figure("the same", readable, bare),
         figure("the same", readable, Limit("one large COPY of ready bytes", copied["ready"])),
         figure("accepted meanwhile", [run.accepted_per_second for run in sent]),
         *(
