@@ -21,6 +21,7 @@ from tests.builders import a_score
 from tests.chaos.house import Server
 from tests.faults.house import MARKS, House, working
 from tests.faults.test_redis import assert_try_later
+from tests.integration.rows import insert
 from tests.system.processes import Service
 from tests.waiting import wait_until
 
@@ -300,3 +301,19 @@ async def test_a_worker_that_stopped_in_the_middle_of_a_copy_does_not_hold_its_p
     await asyncio.wait({frozen})
     pool.terminate()
     await house.holds_exactly({"s1"})
+
+
+async def test_a_query_that_takes_too_long_by_itself_is_told_so(house: House) -> None:
+    async with a_session(house) as session:
+        await insert(session, house.project.id, {"id": "s1"})
+        await session.execute(
+            """
+            ALTER TABLE score_rollups RENAME TO kept_rollups;
+            CREATE VIEW score_rollups AS SELECT * FROM kept_rollups WHERE pg_sleep(5) IS NOT NULL;
+            """
+        )
+
+    answer = await house.read("/v1/scores/aggregate", percentiles="false")
+
+    assert_try_later(answer, "query_timeout")
+    assert "narrow" in answer.json()["detail"]
