@@ -23,7 +23,6 @@ from bench.plan import in_turn
 from bench.results import machine, versions
 from bench.usage import OthersMeter
 
-WARM_UP_SCORES = 500
 R = TypeVar("R")
 
 
@@ -48,7 +47,7 @@ async def run(chosen: argparse.Namespace) -> PeersRun:
         house = stack.enter_context(House(folder))
         own = await stack.enter_async_context(assay(house))
         peer = await stack.enter_async_context(arize.phoenix(house, folder, python))
-        await peer.add_spans(max(chosen.scores, chosen.killed_scores, chosen.flood_scores, WARM_UP_SCORES))
+        await peer.add_spans(max(chosen.scores, chosen.killed_scores, chosen.flood_scores))
         stores: list[Store] = [own, peer, peer.synchronous()]
         figures = await _rates(stores, chosen)
         if chosen.kills:
@@ -70,9 +69,9 @@ async def run(chosen: argparse.Namespace) -> PeersRun:
 
 
 async def _rates(stores: Sequence[Store], chosen: argparse.Namespace) -> list[Figure]:
-    for store in stores:
-        await rate(store, judgements(WARM_UP_SCORES))
     work = judgements(chosen.scores)
+    for store in stores:  # a whole round, so that all are as warm
+        await rate(store, work)
     return rate_figures(await _in_rounds(stores, chosen.rounds, "rates", lambda store: rate(store, work)), len(work))
 
 

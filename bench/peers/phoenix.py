@@ -121,6 +121,7 @@ class Phoenix:
             if time.monotonic() > until:
                 raise RuntimeError(f"Phoenix made only {found} spans")
             await asyncio.sleep(0.1)
+        await self._connection.execute("VACUUM (ANALYZE)")  # the planner shall know the spans from the first round on
 
 
 @asynccontextmanager
