@@ -30,7 +30,11 @@ class Read(Struct, frozen=True):
 
 def reads(rows: int) -> list[Read]:
     """Each read of a table of so many rows."""
-    page, statistic = Goal("below", 5), Goal("below", 15)
+    return [*_pages(rows), *_from_rollups(), *_from_rows()]
+
+
+def _pages(rows: int) -> list[Read]:
+    page = Goal("below", 5)
     return [
         Read("list, the first page", lambda _: ("scores", {}), page),
         Read("list, a page at any depth", lambda dice: ("scores", {"to": _moment(dice)}), page, from_cursor=True),
@@ -42,6 +46,12 @@ def reads(rows: int) -> list[Read]:
         ),
         Read("by trace", lambda dice: (f"traces/{_trace(dice, rows)}/scores", {}), page),
         Read("one score", lambda dice: (f"scores/s{dice.randrange(rows):09}", {}), page),
+    ]
+
+
+def _from_rollups() -> list[Read]:
+    statistic = Goal("below", 15)
+    return [
         Read("aggregate of all names, all time, without percentiles", _aggregate, statistic, _RAW_AGGREGATE, 30),
         Read(
             "aggregate of one name by source, 90 days, without percentiles",
@@ -62,6 +72,12 @@ def reads(rows: int) -> list[Read]:
             lambda dice: ("scores/trends", {"name": _name(dice), "granularity": "hour", **_days(7)}),
             statistic,
         ),
+    ]
+
+
+def _from_rows() -> list[Read]:
+    """Their time grows with the rows that are meant: no goal."""
+    return [
         Read(
             "aggregate with percentiles of all names, 1 day",
             lambda _: ("scores/aggregate", _days(1)),

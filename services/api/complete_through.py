@@ -30,10 +30,11 @@ _NOTHING_BURIED = "0-0"
 
 
 class CompleteThrough:
-    def __init__(self, redis: Redis, metrics: ApiMetrics, shards: int) -> None:
+    def __init__(self, redis: Redis, metrics: ApiMetrics, shards: int, places_seconds: float = PLACES_SECONDS) -> None:
         self._redis = redis
         self._metrics = metrics
         self._shards = shards
+        self._places_seconds = places_seconds
         self._through_ms: list[int | None] = [None] * len(streams_of(shards))
         self._now_ms = 0
         self._looked_at = 0.0  # monotonic
@@ -77,7 +78,7 @@ class CompleteThrough:
             # Asked before the places: what is buried in between is found again at the next look.
             info = await self._redis.xinfo_stream(dead_letters.STREAM)
             newest_buried = info["last-generated-id"].decode()
-        elif self._oldest_buried_ms and looked_at - self._places_at >= PLACES_SECONDS:
+        elif self._oldest_buried_ms and looked_at - self._places_at >= self._places_seconds:
             newest_buried = self._newest_buried
         else:
             return

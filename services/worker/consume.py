@@ -22,7 +22,7 @@ READ_BYTES_MAX = 8 << 20  # JSON of one read of one stream, by what entries held
 FIRST_ENTRIES = 16
 CLAIM_ENTRIES_MAX = 100
 TELL_SECONDS = 1.0
-STUCK_LOOK_SECONDS = 5.0
+STUCK_IDLE_TIMES = 3  # whose entries were taken over and who still holds its locks by then
 
 Step = Callable[[], Awaitable[None]]
 
@@ -122,8 +122,8 @@ class Consumer:
         self._bytes_per_entry = max(1.0, found, 0.8 * self._bytes_per_entry + 0.2 * found)
 
     async def _end_stuck_writers(self) -> None:
-        await self._pause(STUCK_LOOK_SECONDS)
-        await self._handler.end_stuck_writers()
+        await self._pause(self._settings.claim_idle_seconds)
+        await self._handler.end_stuck_writers(STUCK_IDLE_TIMES * self._settings.claim_idle_seconds)
 
     async def _tell_queue(self) -> None:
         self._metrics.tell_queue(*await queue.states(self._redis, self._settings.queue_shards))

@@ -79,10 +79,10 @@ class Handler:
         scores = sum(len(batch.scores) for batch in batches)
         return Handled(scores, sum(len(batch.envelope.scores) for batch in batches))
 
-    async def end_stuck_writers(self) -> None:
+    async def end_stuck_writers(self, stuck_seconds: float) -> None:
         """Free what a worker holds that no longer moves (services.worker.stuck_writers)."""
         try:
-            ended = await end_stuck_writers(self._pool)
+            ended = await end_stuck_writers(self._pool, stuck_seconds)
         except Exception as error:
             if not is_passing(error):
                 raise

@@ -6,11 +6,10 @@ meanwhile the session holds its projects' locks. A worker that is well sends a C
 
 from shared.postgres import Pool, application_name
 
-STUCK_SECONDS = 15.0
 
-
-async def end_stuck_writers(pool: Pool) -> int:
-    """How many sessions were ended. What they had begun is rolled back, and their entries are taken over."""
+async def end_stuck_writers(pool: Pool, stuck_seconds: float) -> int:
+    """How many sessions were ended that have stood still for so long. What they had begun is rolled back, and their
+    entries are taken over."""
     ended: int = await pool.fetchval(
         """
         SELECT count(pg_terminate_backend(pid))
@@ -19,6 +18,6 @@ async def end_stuck_writers(pool: Pool) -> int:
             AND state = 'active' AND wait_event = 'ClientRead' AND query_start < now() - $2 * interval '1 second'
         """,
         application_name("worker"),
-        STUCK_SECONDS,
+        stuck_seconds,
     )
     return ended

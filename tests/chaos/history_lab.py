@@ -1,6 +1,5 @@
 """Assay in one process with workers that are moved by hand: each step is a call, and they can die in between."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -171,5 +170,4 @@ async def open_lab(database_url: str, redis_url: str) -> AsyncIterator[Lab]:
         api = await parts.enter_async_context(open_api(ApiSettings(database_url=database_url, redis_url=redis_url)))
         lab.ingest = await parts.enter_async_context(client_of(ingest))
         lab.api = await parts.enter_async_context(client_of(api))
-        await asyncio.sleep(0)
         yield lab

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from services.worker.jobs import housekeeping
 from shared import queue
-from shared.dead_letters import bury
+from shared.dead_letters import bury, count
 from shared.postgres import open_pool
 from tests.builders import a_score
 from tests.faults.house import MARKS, House, working
@@ -161,7 +161,8 @@ async def test_an_entry_with_no_envelope_at_all_is_buried_too(house: House) -> N
         await redis.xadd(queue.key_of(0), {b"other": b"field"})
         async with working(house):
             await house.is_told("entry_buried")
-            await house.store(a_score(id="after"))
+            receipt = await house.store(a_score(id="after"))
+        assert (await count(redis), receipt["stored"]) == (1, 1)
     await house.holds_exactly({"after"})
 
 

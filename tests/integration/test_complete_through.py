@@ -101,11 +101,9 @@ async def test_one_that_is_buried_while_the_others_are_fetched_is_not_passed_by(
     assert is_before(complete_through, second)
 
 
-async def test_completeness_goes_on_when_the_dead_letters_have_gone(
-    redis: Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("services.api.complete_through.PLACES_SECONDS", 0)
-    complete_through, entry = opened(redis), await an_entry(redis)
+async def test_completeness_goes_on_when_the_dead_letters_have_gone(redis: Redis) -> None:
+    complete_through = CompleteThrough(redis, ApiMetrics(Register()), SHARDS, places_seconds=0)
+    entry = await an_entry(redis)
     await bury(redis, entry, "a test")
     await complete_through.look()
     assert is_before(complete_through, entry)

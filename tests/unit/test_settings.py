@@ -85,4 +85,6 @@ def test_every_setting_is_described_and_its_default_is_allowed(kind: type[Struct
 
 @pytest.mark.parametrize("kind", [IngestSettings, WorkerSettings, ApiSettings])
 def test_a_service_starts_with_its_urls_alone(kind: type[Struct]) -> None:
-    read_settings(kind, {"DATABASE_URL": "postgresql://x", "REDIS_URL": "redis://x"})
+    found = read_settings(kind, {"DATABASE_URL": "postgresql://x", "REDIS_URL": "redis://x"})
+
+    assert msgspec.structs.asdict(found)["redis_url"] == "redis://x"

@@ -74,6 +74,7 @@ def test_an_old_score_does_not_wait_for_others(make_client: Make, ingest: Script
     client.score("relevance", 0.5, trace_id="t1")
 
     ingest.wait_for_requests(1)
+    assert [score["name"] for score in ingest.scores] == ["relevance"]
 
 
 def test_large_batches_are_compressed_and_small_ones_are_not(client: Client, ingest: ScriptedIngest) -> None:

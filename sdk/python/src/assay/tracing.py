@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Generic, TypeVar, Union, cast, overload
@@ -28,7 +29,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T", bound="Step")
 
 
-class Step:
+class Step(ABC):
     """What traces and spans have in common. Times are nanoseconds since 1970; `error` is an exception's class name."""
 
     def __init__(self, score: Score, id: str, name: str | None, metadata: Mapping[str, Any] | None) -> None:
@@ -48,8 +49,9 @@ class Step:
         self.ended_ns = time.time_ns()
         self.error = error.__name__ if error is not None else None
 
+    @abstractmethod
     def _target(self) -> dict[str, str]:
-        raise NotImplementedError
+        """Name what is scored, in fields of `score()`."""
 
 
 class Trace(Step):
