@@ -141,6 +141,21 @@ async def test_a_job_whose_request_got_lost_is_taken_up_by_the_schedule(stack: S
     await redis.aclose()
 
 
+async def test_a_job_whose_statements_take_too_long_fails_and_says_so(stack: Stack) -> None:
+    await stack.store(a_score(id="s1"))
+    await stack.fetch(
+        "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(5); RETURN OLD; END'"
+    )
+    await stack.fetch("CREATE TRIGGER dawdle BEFORE DELETE ON scores FOR EACH ROW EXECUTE FUNCTION dawdle()")
+    job = (await stack.post("/v1/scores/delete", {"ids": ["s1"]})).json()
+
+    async with running_worker(stack.database_url, stack.redis_url, worker_roles="jobs", job_statement_timeout_ms=200):
+        found = (await stack.read(f"/v1/jobs/{job['id']}", wait=20)).json()
+
+    assert (found["state"], found["detail"].partition(":")[0]) == ("failed", "QueryCanceledError")
+    assert [item["id"] for item in await stack.items("/v1/scores")] == ["s1"]
+
+
 async def test_retention_deletes_what_is_older_and_nothing_else(stack: Stack) -> None:
     await stack.store(a_score(id="old", timestamp="2020-01-01T00:00:00Z"), a_score(id="new"))
     await stack.patch("/v1/project", {"retention_days": 30})

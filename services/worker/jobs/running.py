@@ -12,7 +12,7 @@ from asyncpg import Record
 from msgspec import Struct
 
 from shared.jobs import JobKind, JobState
-from shared.postgres import Connection, Pool, is_passing
+from shared.postgres import Connection, Pool, is_passing, took_too_long
 from shared.tasks import end_tasks
 
 log = structlog.get_logger()
@@ -120,7 +120,10 @@ LIMIT 1
 
 
 async def run_chunk(pool: Pool, work_of: dict[JobKind, Work], job_id: UUID) -> Progress:
-    """One chunk of the job, if it has not ended. Raises what passes by itself: then the job stands as it stood."""
+    """One chunk of the job, if it has not ended. Raises what passes by itself: then the job stands as it stood.
+
+    One that takes too long has failed: the next try would take as long, and the project's other jobs wait for it.
+    """
     kind = None
     try:
         async with pool.acquire() as connection, connection.transaction():
@@ -131,7 +134,7 @@ async def run_chunk(pool: Pool, work_of: dict[JobKind, Work], job_id: UUID) -> P
             chunk = await work_of[kind](connection, job)
             await _account(connection, job_id, chunk)
     except Exception as error:
-        if is_passing(error):
+        if is_passing(error) and not took_too_long(error):
             raise
         await _fail(pool, job_id, error)
         return Progress(kind, JobState.FAILED)
