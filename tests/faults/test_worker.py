@@ -44,8 +44,7 @@ async def write(house: House, batches: list[Batch]) -> None:
 
 async def accept(house: House, *ids: str) -> list[str]:
     """One batch for each id; the batch ids."""
-    answers = [await house.send(a_score(id=score_id)) for score_id in ids]
-    return [answer.json()["batch_id"] for answer in answers]
+    return [await house.is_accepted(a_score(id=score_id)) for score_id in ids]
 
 
 async def test_a_worker_that_dies_after_its_read_is_taken_over_from(house: House) -> None:
