@@ -1,7 +1,10 @@
 """Open Postgres: the pool that the worker and the api use, and what every connection of it has in common."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Literal, TypeAlias
+from uuid import UUID
 
 import asyncpg
 import structlog
@@ -58,6 +61,39 @@ async def open_pool(
     )
 
 
+@asynccontextmanager
+async def project_transaction(connection: Connection, project_id: UUID, *, readonly: bool) -> AsyncIterator[None]:
+    """A transaction that sees rows of this project alone, where the login is subject to row-level security
+    (schema.sql). With `readonly` it is one snapshot. Begun in one round trip: asyncpg's own would take another."""
+    mode = "ISOLATION LEVEL REPEATABLE READ READ ONLY" if readonly else "READ WRITE"
+    await connection.execute(f"BEGIN {mode}; SET LOCAL assay.project_id = '{project_id}'")
+    try:
+        yield
+    except BaseException:
+        await _roll_back(connection)
+        raise
+    await connection.execute("COMMIT")
+
+
+async def _roll_back(connection: Connection) -> None:
+    """What ended the block is worth telling, not that the connection went with it."""
+    if not connection.is_closed():
+        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            await connection.execute("ROLLBACK")
+
+
+@asynccontextmanager
+async def savepoint(connection: Connection) -> AsyncIterator[None]:
+    """What fails inside is undone, and the transaction goes on."""
+    await connection.execute("SAVEPOINT here")
+    try:
+        yield
+    except asyncpg.PostgresError:
+        await connection.execute("ROLLBACK TO SAVEPOINT here")
+        raise
+    await connection.execute("RELEASE SAVEPOINT here")
+
+
 def application_name(pool: str) -> str:
     """What PostgreSQL shows of a session of that pool."""
     return f"assay-{pool}"
@@ -77,6 +113,15 @@ async def wait_for_postgres(url: str, pause_seconds: float = 0.5) -> None:
         else:
             await connection.close()
             return
+
+
+async def has_row_security(url: str) -> bool:
+    """Whether this login is subject to row-level security: an owner of the tables, or a superuser, is not."""
+    connection = await asyncpg.connect(url, timeout=10)
+    try:
+        return bool(await connection.fetchval("SELECT row_security_active('scores')"))
+    finally:
+        await connection.close()
 
 
 def is_passing(error: BaseException) -> bool:

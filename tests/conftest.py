@@ -12,6 +12,7 @@ from redis import Redis
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.redis import EmbeddedRedis
 from shared.schema.runner import migrate
+from tests.logins import make_logins
 from tests.stack import Project, Stack, make_project, open_stack, running_worker
 
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "real"
@@ -49,6 +50,7 @@ def template_database(postgres: EmbeddedPostgres) -> str:
     """A migrated database that each test's own is copied from."""
     asyncio.run(_execute(postgres.url, f"CREATE DATABASE {TEMPLATE}"))
     asyncio.run(migrate(url_of(postgres, TEMPLATE)))
+    asyncio.run(make_logins(url_of(postgres, TEMPLATE)))
     return TEMPLATE
 
 

@@ -20,6 +20,7 @@ from services.worker.app import open_worker
 from services.worker.settings import Settings as WorkerSettings
 from shared.key_directory import publish
 from shared.keys import Grant, Scope, hash_of
+from tests.logins import API_LOGIN, WORKER_LOGIN, as_login
 from tests.poison import refuse_poison
 from tests.waiting import wait_until
 
@@ -115,7 +116,7 @@ async def open_stack(database_url: str, redis_url: str, workers: int = 1) -> Asy
     await refuse_poison(database_url)
     async with AsyncExitStack() as parts:
         ingest = await parts.enter_async_context(open_ingest(IngestSettings(redis_url=redis_url)))
-        api = await parts.enter_async_context(open_api(ApiSettings(database_url=database_url, redis_url=redis_url)))
+        api = await parts.enter_async_context(open_api(api_settings(database_url, redis_url)))
         for _ in range(workers):
             await parts.enter_async_context(running_worker(database_url, redis_url))
         yield Stack(
@@ -132,7 +133,7 @@ async def running_worker(database_url: str, redis_url: str, **settings: Any) -> 
     """A worker in the role persist; at the end of the block it drains as after SIGTERM."""
     stop = asyncio.Event()
     chosen = WorkerSettings(
-        database_url=database_url,
+        database_url=as_login(database_url, WORKER_LOGIN),
         redis_url=redis_url,
         **{"worker_roles": "persist", "claim_idle_seconds": 0.5, "linger_ms": 0, **settings},
     )
@@ -143,6 +144,10 @@ async def running_worker(database_url: str, redis_url: str, **settings: Any) -> 
         finally:
             stop.set()
             await running
+
+
+def api_settings(database_url: str, redis_url: str, **settings: Any) -> ApiSettings:
+    return ApiSettings(database_url=as_login(database_url, API_LOGIN), redis_url=redis_url, **settings)
 
 
 def client_of(app: Any) -> httpx.AsyncClient:

@@ -41,9 +41,11 @@ def run_module(
     return process.returncode, printed
 
 
-def require_module(arguments: list[str], environment: Mapping[str, str], log: Path, heartbeat: Heartbeat) -> bytes:
+def require_module(
+    arguments: list[str], environment: Mapping[str, str], log: Path, heartbeat: Heartbeat, sent: bytes = b""
+) -> bytes:
     """Return what the command printed; raises CannotStart when it fails."""
-    code, printed = run_module(arguments, environment, log, heartbeat)
+    code, printed = run_module(arguments, environment, log, heartbeat, sent)
     if code != 0:
         raise CannotStart(
             f"`python -m {' '.join(arguments)}` failed with exit code {code}: {last_line(log)}", f"Its log is {log}."

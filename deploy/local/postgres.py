@@ -49,8 +49,17 @@ class EmbeddedPostgres:
 
     @property
     def url(self) -> str:
-        password = remembered_password(self.folder / "password")
-        return f"postgresql://{_USER}:{password}@{LOOPBACK}:{self.port}/{DATABASE}"
+        return self._url(_USER, remembered_password(self.folder / "password"))
+
+    def url_for(self, login: str) -> str:
+        """The address for a login that is made afterwards, with the password that it is to have."""
+        return self._url(login, self.password_for(login))
+
+    def password_for(self, login: str) -> str:
+        return remembered_password(self.folder / f"password-{login}")
+
+    def _url(self, user: str, password: str) -> str:
+        return f"postgresql://{user}:{password}@{LOOPBACK}:{self.port}/{DATABASE}"
 
     def start(self) -> Self:
         """Make the database when there is none, start the server and return once it takes connections."""

@@ -24,6 +24,11 @@ class Project:
         with self._screen.step("Bringing the database to this release"):
             require_module(["shared.schema", "migrate"], self._environment, self._log, self._heartbeat)
 
+    def make_login(self, login: str, role: str, password: str) -> None:
+        """For a service, with the rights that it needs. The password is not shown in the list of processes."""
+        command = ["shared.schema", "login", login, role]
+        require_module(command, self._environment, self._log, self._heartbeat, password.encode())
+
     def credentials(self) -> Credentials:
         """Return those of this home; make a project when there is none, or when the database is another than it was."""
         known = read_credentials(self._home)

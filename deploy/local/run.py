@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from deploy.local.beside import beside
 from deploy.local.client import Client, RequestFailed
@@ -33,6 +33,16 @@ from deploy.local.welcome import show_welcome
 _TICK_SECONDS = 0.1
 
 
+class _Role(NamedTuple):
+    """What a service may do in the database, and the login by which it comes."""
+
+    name: str
+    login: str
+
+
+_ROLES = {"api": _Role("assay_api", "api"), "worker": _Role("assay_worker", "worker")}
+
+
 def run(settings: Settings, screen: Screen) -> None:
     """Run Assay until somebody asks it to stop. Raises CannotStart when it can't start."""
     home = Home(settings.home)
@@ -58,6 +68,7 @@ class LocalAssay:
         self._supervisor = Supervisor(screen.event, self._write_pids)
         self._environment: dict[str, str] = {}
         self._ready_with: Credentials | None = None
+        self._postgres: EmbeddedPostgres | None = None
 
     def start(self) -> None:
         """Bring everything up, in the order in which one needs the other."""
@@ -67,6 +78,7 @@ class LocalAssay:
         )
         project = Project(self._home, self._environment, self._screen, self._heartbeat)
         project.migrate()
+        self._make_logins(project)
         credentials = project.credentials()
         self._start_services()
         self._ready_with = credentials
@@ -106,7 +118,21 @@ class LocalAssay:
         with self._screen.step("Starting PostgreSQL"):
             server = EmbeddedPostgres(self._home.postgres, log=self._home.log("postgres")).start()
             self._supervisor.adopt(server.process)
+        self._postgres = server
         return server.url
+
+    def _make_logins(self, project: Project) -> None:
+        """In a PostgreSQL of our own; in somebody else's, all come by the login that they gave."""
+        if self._postgres is not None:
+            for role in _ROLES.values():
+                project.make_login(role.login, role.name, self._postgres.password_for(role.login))
+
+    def _database_url(self, service: str) -> str | None:
+        if service not in _ROLES:
+            return None
+        if self._postgres is None:
+            return self._environment["DATABASE_URL"]
+        return self._postgres.url_for(_ROLES[service].login)
 
     def _start_redis(self) -> str:
         if self._settings.redis_url:
@@ -119,7 +145,9 @@ class LocalAssay:
     def _start_services(self) -> None:
         with self._screen.step("Starting ingest, worker and api"):
             for name in SERVICES:
-                self._supervisor.launch(Process(service_program(name, self._environment, self._home)))
+                self._supervisor.launch(
+                    Process(service_program(name, self._environment, self._home, self._database_url(name)))
+                )
             wait_until_ready(self._supervisor, self._environment, self._heartbeat)
 
     def _first_demo(self, credentials: Credentials) -> None:

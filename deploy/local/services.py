@@ -48,9 +48,13 @@ def service_environment(settings: Settings, home: Home, database_url: str, redis
     }
 
 
-def service_program(name: str, environment: Mapping[str, str], home: Home) -> Program:
+def service_program(name: str, environment: Mapping[str, str], home: Home, database_url: str | None) -> Program:
+    """`database_url` None: a service that opens none is not told where it is."""
+    given = {key: value for key, value in environment.items() if key != "DATABASE_URL"}
+    if database_url is not None:
+        given["DATABASE_URL"] = database_url
     command = [sys.executable, "-m", f"services.{name}"]
-    return Program(name=name, command=command, log=home.log(name), env=dict(environment), cwd=PROJECT_FOLDER)
+    return Program(name=name, command=command, log=home.log(name), env=given, cwd=PROJECT_FOLDER)
 
 
 def service_url(name: str, environment: Mapping[str, str]) -> str:

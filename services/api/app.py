@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+import structlog
 from redis.exceptions import RedisError
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -20,11 +21,13 @@ from shared.http.openapi import document, document_routes
 from shared.http.problem import HANDLERS, failure_response
 from shared.http.request_id import RequestIds
 from shared.metrics import Register
-from shared.postgres import open_pool, wait_for_postgres
+from shared.postgres import has_row_security, open_pool, wait_for_postgres
 from shared.redis_client import open_redis
 from shared.schema.runner import wait_for_schema
 from shared.tasks import end_tasks
 from shared.version import VERSION
+
+log = structlog.get_logger()
 
 # Statistics first: `/v1/scores/{id}` takes every path below `/v1/scores/`.
 ENDPOINTS = (
@@ -46,6 +49,8 @@ async def wait_for_parts(settings: Settings) -> None:
     """Return once Postgres and the schema are there; services start in any order."""
     await wait_for_postgres(settings.database_url)
     await wait_for_schema(settings.database_url)
+    if not await has_row_security(settings.database_url):
+        log.warning("row_security_bypassed", wanted="a login of the role assay_api")
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
+from uuid import UUID
 
 import asyncpg
 from redis.asyncio import Redis
@@ -15,7 +16,7 @@ from services.api.complete_through import CompleteThrough
 from services.api.metrics import ApiMetrics
 from services.api.settings import Settings
 from shared.errors import QueryTooWide, StoreUnavailable
-from shared.postgres import Connection, Pool, is_passing
+from shared.postgres import Connection, Pool, is_passing, project_transaction
 
 ACQUIRE_SECONDS = 5.0
 STORE_ERRORS = (
@@ -63,17 +64,20 @@ class Context:
     waiters: Waiters = field(default_factory=Waiters)
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[Connection]:
-        """A connection in one read-only snapshot. Raises `QueryTooWide` or `StoreUnavailable`."""
-        async with (
-            self._connection() as connection,
-            connection.transaction(isolation="repeatable_read", readonly=True),
-        ):
+    async def reading(self, project_id: UUID) -> AsyncIterator[Connection]:
+        """A connection in one read-only snapshot of the project. Raises `QueryTooWide` or `StoreUnavailable`."""
+        async with self._connection() as connection, project_transaction(connection, project_id, readonly=True):
             yield connection
 
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator[Connection]:
-        """A connection in a transaction that is committed at the end of the block."""
+    async def writing(self, project_id: UUID) -> AsyncIterator[Connection]:
+        """A connection in a transaction of the project that is committed at the end of the block."""
+        async with self._connection() as connection, project_transaction(connection, project_id, readonly=False):
+            yield connection
+
+    @asynccontextmanager
+    async def accounts(self) -> AsyncIterator[Connection]:
+        """A connection in a transaction about members, workspaces and keys, which no project owns."""
         async with self._connection() as connection, connection.transaction():
             yield connection
 

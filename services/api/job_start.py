@@ -16,7 +16,7 @@ log = structlog.get_logger()
 
 
 async def start_job(context: Context, project_id: UUID, kind: JobKind, arguments: Any, total: int | None) -> Job:
-    async with context.writing() as connection:
+    async with context.writing(project_id) as connection:
         job = await make_job(connection, project_id, kind, arguments, total)
     try:
         await ask_to_run(context.redis, job.id)
@@ -29,7 +29,7 @@ async def wait_for_job(context: Context, project_id: UUID, job: Job, seconds: fl
     """The job as soon as it has ended, or as it stands after `seconds`."""
 
     async def look() -> Job:
-        async with context.reading() as connection:
+        async with context.reading(project_id) as connection:
             return await get_job(connection, project_id, job.id) or job
 
     return await context.waiters.wait(job, look, lambda found: found.state.is_final, seconds)

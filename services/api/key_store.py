@@ -36,7 +36,7 @@ class KeyStore:
         cached = self._cached.get(key_hash)
         if cached is not None and cached[0] > time.monotonic():
             return cached[1]
-        async with context_of(request).reading() as connection:
+        async with context_of(request).accounts() as connection:
             grant = await find_grant(connection, key_hash)
         seconds = UNKNOWN_SECONDS if grant is None else self._known_seconds
         self._cached[key_hash] = (time.monotonic() + seconds, grant)

@@ -1,23 +1,45 @@
-"""`python -m shared.schema migrate`: bring the database of DATABASE_URL to this release's schema."""
+"""The database of DATABASE_URL: `python -m shared.schema migrate` brings it to this release's schema, `python -m
+shared.schema login NAME ROLE` makes a login for a service, or gives it another password (from standard input)."""
 
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 
 import asyncpg
 
+from shared.schema.logins import ROLES, make_login
 from shared.schema.runner import migrate
+
+USAGE = f"""usage: DATABASE_URL=postgresql://… python -m shared.schema migrate
+       DATABASE_URL=postgresql://… python -m shared.schema login NAME {"|".join(ROLES)} < file with the password"""
 
 
 def main() -> None:
     url = os.environ.get("DATABASE_URL")
-    if sys.argv[1:] != ["migrate"] or not url:
-        sys.exit("usage: DATABASE_URL=postgresql://… python -m shared.schema migrate")
+    if not url:
+        sys.exit(USAGE)
     try:
-        applied = asyncio.run(migrate(url))
+        print(asyncio.run(_done(url, sys.argv[1:])))  # noqa: T201 - this is its answer
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        sys.exit(f"can't migrate: {error}")
-    print("applied: " + ", ".join(applied) if applied else "nothing to apply")  # noqa: T201 - this is its answer
+        sys.exit(f"can't {sys.argv[1]}: {error}")
+
+
+async def _done(url: str, arguments: Sequence[str]) -> str:
+    match arguments:
+        case ["migrate"]:
+            applied = await migrate(url)
+            return "applied: " + ", ".join(applied) if applied else "nothing to apply"
+        case ["login", name, "assay_api" | "assay_worker" as role]:
+            await make_login(url, name, _password(), role)
+            return f"{name} logs in with the rights of {role}"
+        case _:
+            sys.exit(USAGE)
+
+
+def _password() -> str:
+    password = sys.stdin.readline().rstrip("\n")
+    return password or sys.exit("the password is read from standard input: it was empty")
 
 
 if __name__ == "__main__":

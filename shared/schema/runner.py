@@ -17,6 +17,7 @@ log = structlog.get_logger()
 
 HERE = Path(__file__).parent
 SCHEMA_FILE = HERE / "schema.sql"
+RIGHTS_FILE = HERE / "rights.sql"
 _LOCK = 4712
 _FILE_NAME = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 
@@ -45,14 +46,26 @@ def wanted_version() -> int:
 
 
 async def migrate(url: str) -> list[str]:
-    """Apply what is missing; the names of what was applied."""
+    """Apply what is missing, and grant the services' roles their rights; the names of what was applied."""
     connection = await asyncpg.connect(url, timeout=10)
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
-        applied = await present_version(connection)
-        return [await _apply(connection, migration) for migration in migrations()[applied:]]
+        present = await present_version(connection)
+        applied = [await _apply(connection, migration) for migration in migrations()[present:]]
+        if present <= wanted_version():  # a newer release has granted its own
+            await _grant_rights(connection)
+        return applied
     finally:
         await connection.close()
+
+
+async def _grant_rights(connection: Connection) -> None:
+    """A login that may make no roles migrates all the same: the services then share the owner's login."""
+    try:
+        async with connection.transaction():
+            await connection.execute(RIGHTS_FILE.read_text(encoding="utf-8"))
+    except asyncpg.InsufficientPrivilegeError as error:
+        log.warning("database_roles_not_made", reason=str(error))
 
 
 async def _apply(connection: Connection, migration: Migration) -> str:

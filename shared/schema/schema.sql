@@ -4,6 +4,7 @@
 -- Text keys are COLLATE "C": byte order, the same on every machine, and the cheapest to compare.
 -- `project_id` comes first in every key. Nothing references `scores` and `scores` references nothing: a foreign key
 -- would cost one look-up per row on the hot path, and the worker has checked the project in the same transaction.
+-- Which login may do what with which table is in rights.sql.
 
 CREATE TABLE schema_migrations (
     version    integer PRIMARY KEY,
@@ -32,6 +33,9 @@ CREATE TABLE projects (
     -- Scores made longer ago than this are deleted; NULL keeps them for ever.
     retention_days  integer CHECK (retention_days BETWEEN 1 AND 36500),
     created_at      timestamptz NOT NULL DEFAULT now(),
+    -- Quotas; NULL: none.
+    requests_per_minute integer CHECK (requests_per_minute > 0),
+    scores_per_minute   integer CHECK (scores_per_minute > 0),
     UNIQUE (workspace_id, slug)
 );
 
@@ -61,10 +65,72 @@ CREATE TABLE api_keys (
     created_at   timestamptz NOT NULL DEFAULT now(),
     expires_at   timestamptz,
     revoked_at   timestamptz,
-    last_used_at timestamptz
+    last_used_at timestamptz,
+    -- Quotas; NULL: none.
+    requests_per_minute integer CHECK (requests_per_minute > 0),
+    scores_per_minute   integer CHECK (scores_per_minute > 0)
 );
 
 CREATE INDEX api_keys_by_project ON api_keys (project_id, created_at);
+
+-- A member who is signed in. The cookie holds 32 random bytes, the table their SHA-256: who reads the table signs in
+-- nowhere.
+CREATE TABLE member_sessions (
+    hash         bytea PRIMARY KEY CHECK (length(hash) = 32),
+    member_id    uuid NOT NULL REFERENCES members (id) ON DELETE CASCADE,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    last_seen_at timestamptz NOT NULL DEFAULT now(),
+    expires_at   timestamptz NOT NULL,
+    user_agent   text NOT NULL,
+    address      text NOT NULL
+);
+
+CREATE INDEX member_sessions_by_member ON member_sessions (member_id, created_at);
+
+-- A one-time link into a workspace: of its 32 random bytes the SHA-256 is kept.
+CREATE TABLE invitations (
+    id           uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    workspace_id uuid NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
+    email        text COLLATE "C" NOT NULL CHECK (email = lower(email)),
+    role         text NOT NULL CHECK (role IN ('owner', 'admin', 'member', 'viewer')),
+    hash         bytea NOT NULL UNIQUE CHECK (length(hash) = 32),
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    expires_at   timestamptz NOT NULL,
+    accepted_at  timestamptz
+);
+
+CREATE INDEX invitations_by_workspace ON invitations (workspace_id, created_at);
+
+
+-- Audit log -----------------------------------------------------------------------------------------------------------
+
+-- Who did what. Rows are only ever added: nobody has the right to change or delete one, and a trigger says so even to
+-- the owner of the table. Nothing is referenced, for the log outlives what it names.
+CREATE TABLE audit_log (
+    id           uuid PRIMARY KEY,
+    at           timestamptz NOT NULL DEFAULT clock_timestamp(),
+    workspace_id uuid,
+    project_id   uuid,
+    action       text COLLATE "C" NOT NULL,
+    actor_kind   text COLLATE "C" NOT NULL CHECK (actor_kind IN ('member', 'api_key', 'operator', 'stranger')),
+    actor_id     uuid,
+    subject      text COLLATE "C",
+    details      jsonb NOT NULL DEFAULT '{}',
+    request_id   text COLLATE "C",
+    address      text COLLATE "C"
+);
+
+CREATE INDEX audit_log_by_workspace ON audit_log (workspace_id, at, id);
+CREATE INDEX audit_log_by_project ON audit_log (project_id, at, id) WHERE project_id IS NOT NULL;
+
+CREATE FUNCTION refuse_change_of_audit_log() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'the audit log is only ever added to';
+END
+$$;
+
+CREATE TRIGGER audit_log_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_log
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_audit_log();
 
 
 -- Score configs ------------------------------------------------------------------------------------------------------
@@ -107,7 +173,8 @@ CREATE TABLE score_config_versions (
     PRIMARY KEY (config_id, version)
 );
 
-CREATE FUNCTION count_config_change() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION count_config_change() RETURNS trigger LANGUAGE plpgsql
+    SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
     UPDATE projects
     SET config_revision = config_revision + 1
@@ -294,7 +361,9 @@ CREATE FUNCTION lock_scores_alone(project_ids uuid[]) RETURNS void LANGUAGE sql 
 $$;
 
 -- Each value becomes a decimal once, not three times: OFFSET 0 keeps the planner from copying the expression.
-CREATE FUNCTION add_to_score_rollups() RETURNS trigger LANGUAGE plpgsql AS $$
+-- The triggers run with the rights of the tables' owner, so that nobody needs the right to write rollups.
+CREATE FUNCTION add_to_score_rollups() RETURNS trigger LANGUAGE plpgsql
+    SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
     INSERT INTO score_rollups AS r
         (project_id, width, bucket, name, data_type, source, environment, label, count, sum, sum_squares, min, max)
@@ -334,7 +403,8 @@ $$;
 -- Takes scores away from their buckets. `gone` has what goes, by bucket, of both widths. All of it at once: scores of
 -- ten thousand environments of one quarter must not read that quarter ten thousand times. And by LATERAL and ON
 -- CONFLICT only, which go by the index: a join of so many with so many goes wrong where the planner expects few.
-CREATE FUNCTION take_from_score_rollups() RETURNS trigger LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+CREATE FUNCTION take_from_score_rollups() RETURNS trigger LANGUAGE plpgsql
+    SECURITY DEFINER SET plan_cache_mode = force_custom_plan SET search_path = public, pg_temp AS $$
 DECLARE
     gone score_rollups[];
 BEGIN
@@ -494,3 +564,33 @@ $$;
 
 CREATE TRIGGER truncate_score_rollups AFTER TRUNCATE ON scores
     FOR EACH STATEMENT EXECUTE FUNCTION truncate_score_rollups();
+
+
+-- Who sees which rows -------------------------------------------------------------------------------------------------
+
+-- Row-level security: the second line behind `WHERE project_id = $1`. A login that is neither the owner of the tables
+-- nor exempt (BYPASSRLS, as the worker's is: COPY knows no row-level security) sees and writes only rows of the project
+-- that its transaction has named, and none before it has named one (shared.postgres.project_transaction).
+CREATE FUNCTION project_of_transaction() RETURNS uuid LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT nullif(current_setting('assay.project_id', true), '')::uuid
+$$;
+
+ALTER TABLE score_configs ENABLE ROW LEVEL SECURITY;
+ALTER TABLE scores ENABLE ROW LEVEL SECURITY;
+ALTER TABLE batches ENABLE ROW LEVEL SECURITY;
+ALTER TABLE rejected_scores ENABLE ROW LEVEL SECURITY;
+ALTER TABLE score_tombstones ENABLE ROW LEVEL SECURITY;
+ALTER TABLE jobs ENABLE ROW LEVEL SECURITY;
+ALTER TABLE score_rollups ENABLE ROW LEVEL SECURITY;
+ALTER TABLE score_config_versions ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY own_project ON score_configs USING (project_id = project_of_transaction());
+CREATE POLICY own_project ON scores USING (project_id = project_of_transaction());
+CREATE POLICY own_project ON batches USING (project_id = project_of_transaction());
+CREATE POLICY own_project ON rejected_scores USING (project_id = project_of_transaction());
+CREATE POLICY own_project ON score_tombstones USING (project_id = project_of_transaction());
+CREATE POLICY own_project ON jobs USING (project_id = project_of_transaction());
+CREATE POLICY own_project ON score_rollups USING (project_id = project_of_transaction());
+CREATE POLICY own_project ON score_config_versions USING (
+    EXISTS (SELECT FROM score_configs AS c WHERE c.id = config_id)  -- of which row-level security shows the project's own
+);

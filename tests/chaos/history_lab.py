@@ -10,7 +10,6 @@ import httpx
 from redis.asyncio import Redis
 
 from services.api.app import open_app as open_api
-from services.api.settings import Settings as ApiSettings
 from services.ingest.app import open_app as open_ingest
 from services.ingest.settings import Settings as IngestSettings
 from services.worker.batch import Batch, open_entry
@@ -26,7 +25,7 @@ from shared.metrics import Register
 from shared.postgres import Pool, open_pool
 from tests.builders import a_categorical_config, a_numeric_config
 from tests.poison import refuse_poison
-from tests.stack import Project, client_of, make_project
+from tests.stack import Project, api_settings, client_of, make_project
 
 SHARDS = 8
 
@@ -167,7 +166,7 @@ async def open_lab(database_url: str, redis_url: str) -> AsyncIterator[Lab]:
         parts.push_async_callback(redis.aclose)
         lab = Lab(database_url, redis_url, pool, redis)
         ingest = await parts.enter_async_context(open_ingest(IngestSettings(redis_url=redis_url)))
-        api = await parts.enter_async_context(open_api(ApiSettings(database_url=database_url, redis_url=redis_url)))
+        api = await parts.enter_async_context(open_api(api_settings(database_url, redis_url)))
         lab.ingest = await parts.enter_async_context(client_of(ingest))
         lab.api = await parts.enter_async_context(client_of(api))
         yield lab

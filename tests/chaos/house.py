@@ -17,6 +17,7 @@ from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.redis import EmbeddedRedis
 from shared.schema.runner import migrate
 from tests.builders import a_categorical_config, a_numeric_config
+from tests.logins import API_LOGIN, WORKER_LOGIN, as_login, make_logins
 from tests.poison import refuse_poison
 from tests.stack import Project, make_project
 from tests.system.processes import Service
@@ -136,17 +137,23 @@ class House:
             server.start()
             self._stack.callback(self._end, server)
         asyncio.run(migrate(self.postgres.url))
+        asyncio.run(make_logins(self.postgres.url))
         asyncio.run(refuse_poison(self.postgres.url))
         for kind, number in self._numbers.items():
             for count in range(1, number + 1):
                 name = kind if number == 1 else f"{kind}-{count}"
-                service = Service(kind, self.postgres.url, self.redis.url, self._settings, port=steady_port())
+                service = Service(kind, self._database_url(kind), self.redis.url, self._settings, port=steady_port())
                 self.services[name] = service.start(wait=False)
                 self._stack.callback(service.__exit__)
         self.projects = [asyncio.run(make_project(self.postgres.url, self.redis.url, slug)) for slug in PROJECTS]
         self.managed = asyncio.run(make_project(self.postgres.url, self.redis.url, MANAGED))
         self.wait_ready()
         self._make_configs()
+
+    def _database_url(self, kind: str) -> str:
+        """Each service comes by a login with the rights of its own."""
+        login = {"api": API_LOGIN, "worker": WORKER_LOGIN}.get(kind)
+        return as_login(self.postgres.url, login) if login else ""
 
     def _end(self, server: Server) -> None:
         if server.exit_code() is None:

@@ -13,6 +13,7 @@ from deploy.local.redis import EmbeddedRedis
 from shared.schema.runner import migrate
 from tests.chaos.house import Server
 from tests.faults.house import House, open_house
+from tests.logins import make_logins
 
 TEMPLATE = "breakable_template"
 
@@ -22,6 +23,7 @@ def the_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server("postgres", EmbeddedPostgres(tmp_path_factory.mktemp("breakable") / "postgres")).start()
     asyncio.run(execute(server.url, f"CREATE DATABASE {TEMPLATE}"))
     asyncio.run(migrate(of_database(server, TEMPLATE)))
+    asyncio.run(make_logins(of_database(server, TEMPLATE)))
     yield server
     server.stop()
 

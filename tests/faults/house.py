@@ -12,7 +12,6 @@ import pytest
 from structlog.testing import capture_logs
 
 from services.api.app import open_app as open_api
-from services.api.settings import Settings as ApiSettings
 from services.ingest.app import open_app as open_ingest
 from services.ingest.settings import Settings as IngestSettings
 from services.worker.app import open_worker
@@ -20,8 +19,9 @@ from services.worker.jobs.verify_rollups import verify_rollups
 from services.worker.settings import Settings as WorkerSettings
 from shared.postgres import open_pool
 from tests.chaos.house import Server
+from tests.logins import WORKER_LOGIN, as_login
 from tests.poison import refuse_poison
-from tests.stack import Stack, client_of, make_project
+from tests.stack import Stack, api_settings, client_of, make_project
 from tests.waiting import wait_until
 
 # A connection that was broken by force can leave its socket to the garbage collector, which then warns.
@@ -101,11 +101,11 @@ async def open_house(postgres: Server, redis: Server, database_url: str) -> Asyn
     async with AsyncExitStack() as parts:
         events = parts.enter_context(capture_logs())
         ingest_settings = IngestSettings(redis_url=redis.url, redis_timeout_seconds=0.5)
-        api_settings = ApiSettings(database_url=database_url, redis_url=redis.url, query_timeout_ms=500)
+        impatient = api_settings(database_url, redis.url, query_timeout_ms=500)
         await refuse_poison(database_url)
         project = await make_project(database_url, redis.url)
         ingest = await parts.enter_async_context(open_ingest(ingest_settings))
-        api = await parts.enter_async_context(open_api(api_settings))
+        api = await parts.enter_async_context(open_api(impatient))
         yield House(
             ingest=await parts.enter_async_context(client_of(ingest)),
             api=await parts.enter_async_context(client_of(api)),
@@ -125,7 +125,9 @@ async def working(house: House, **settings: Any) -> AsyncIterator[None]:
     """A worker until the end of the block, where it drains as after SIGTERM."""
     stop = asyncio.Event()
     chosen = WorkerSettings(
-        database_url=house.database_url, redis_url=house.redis_url, **{**WORKER_SETTINGS, **settings}
+        database_url=as_login(house.database_url, WORKER_LOGIN),
+        redis_url=house.redis_url,
+        **{**WORKER_SETTINGS, **settings},
     )
     async with open_worker(chosen, stop) as worker, client_of(worker.page()) as page:
         house.worker = page

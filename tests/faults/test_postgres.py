@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, cast
+from uuid import UUID
 
 import asyncpg
 import psutil
@@ -21,6 +22,7 @@ from tests.chaos.house import Server
 from tests.faults.house import MARKS, House, working
 from tests.faults.test_redis import assert_try_later
 from tests.integration.rows import insert
+from tests.logins import WORKER_LOGIN, as_login
 from tests.system.processes import Service
 from tests.waiting import wait_until
 
@@ -271,13 +273,15 @@ async def test_a_connection_that_ends_in_the_middle_of_an_answer_is_a_503() -> N
     context = Context(BreakingPool(), *[cast(Any, None)] * 4)
 
     with pytest.raises(StoreUnavailable):
-        async with context.reading():
+        async with context.reading(UUID(int=1)):
             pass
 
 
 async def test_a_worker_that_stopped_in_the_middle_of_a_copy_does_not_hold_its_project(house: House) -> None:
     """Frozen, or on a machine that is gone: its connection looks alive, and PostgreSQL waits for the rest."""
-    pool = await open_pool(house.database_url, size_max=1, statement_timeout_ms=60_000, name="worker")
+    pool = await open_pool(
+        as_login(house.database_url, WORKER_LOGIN), size_max=1, statement_timeout_ms=60_000, name="worker"
+    )
 
     async def never_ends() -> AsyncIterator[bytes]:
         yield b""
@@ -306,6 +310,7 @@ async def test_a_query_that_takes_too_long_by_itself_is_told_so(house: House) ->
             """
             ALTER TABLE score_rollups RENAME TO kept_rollups;
             CREATE VIEW score_rollups AS SELECT * FROM kept_rollups WHERE pg_sleep(5) IS NOT NULL;
+                GRANT SELECT ON score_rollups TO assay_api;
             """
         )
 

@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from deploy.local.binaries import postgres_binary
-from shared.schema.runner import SCHEMA_FILE, migrate, migrations, wait_for_schema
+from shared.schema.runner import RIGHTS_FILE, SCHEMA_FILE, migrate, migrations, wait_for_schema
 
 
 def dump_of(url: str) -> list[str]:
@@ -26,6 +26,7 @@ async def test_the_schema_file_and_the_migrations_build_the_same_database(
 ) -> None:
     connection = await asyncpg.connect(bare_database_url)
     await connection.execute(SCHEMA_FILE.read_text())
+    await connection.execute(RIGHTS_FILE.read_text())
     await connection.close()
 
     assert dump_of(bare_database_url) == dump_of(database_url)

@@ -90,13 +90,13 @@ async def list_(request: Request, grant: Grant) -> Response:
     names = tuple(query.all("name"))
     include_archived = query.flag("include_archived", default=False)
     query.done()
-    async with context_of(request).reading() as connection:
+    async with context_of(request).reading(grant.project_id) as connection:
         items = await list_configs(connection, grant.project_id, names=names, include_archived=include_archived)
     return json_response(ConfigList(items))
 
 
 async def get(request: Request, grant: Grant) -> Response:
-    async with context_of(request).reading() as connection:
+    async with context_of(request).reading(grant.project_id) as connection:
         config = await get_config(connection, grant.project_id, _config_id(request))
     if config is None:
         raise NotFound("There is no such score config.")
@@ -106,14 +106,14 @@ async def get(request: Request, grant: Grant) -> Response:
 async def create(request: Request, grant: Grant) -> Response:
     wanted = await read_body(request, ConfigDraft)
     draft = _draft(wanted)
-    async with context_of(request).writing() as connection:
+    async with context_of(request).writing(grant.project_id) as connection:
         config = await insert_config(connection, grant.project_id, draft)
     return json_response(config, 201, {"Location": f"/v1/score-configs/{config.id}"})
 
 
 async def update(request: Request, grant: Grant) -> Response:
     change = await read_body(request, ConfigChange)
-    async with context_of(request).writing() as connection:
+    async with context_of(request).writing(grant.project_id) as connection:
         config = await get_config(connection, grant.project_id, _config_id(request), for_update=True)
         if config is None:
             raise NotFound("There is no such score config.")
@@ -127,7 +127,7 @@ async def update(request: Request, grant: Grant) -> Response:
 
 async def check(request: Request, grant: Grant) -> Response:
     change = await read_body(request, ConfigChange)
-    async with context_of(request).reading() as connection:
+    async with context_of(request).reading(grant.project_id) as connection:
         config = await get_config(connection, grant.project_id, _config_id(request))
         if config is None:
             raise NotFound("There is no such score config.")
@@ -144,7 +144,7 @@ async def restore(request: Request, grant: Grant) -> Response:
 
 
 async def _archived(request: Request, grant: Grant, *, archived: bool) -> Response:
-    async with context_of(request).writing() as connection:
+    async with context_of(request).writing(grant.project_id) as connection:
         config = await set_archived(connection, grant.project_id, _config_id(request), archived=archived)
     return json_response(config)
 
@@ -161,7 +161,7 @@ async def adopt(request: Request, grant: Grant) -> Response:
         if name not in by_name:
             raise BrokenRule(f"There is no template named {name[:100]!r}.", code="unknown_template", pointer="/names")
     adopted: list[ScoreConfig] = []
-    async with context_of(request).writing() as connection:
+    async with context_of(request).writing(grant.project_id) as connection:
         for name in names:
             try:
                 adopted.append(await insert_config(connection, grant.project_id, by_name[name]))

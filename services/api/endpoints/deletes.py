@@ -42,7 +42,7 @@ async def delete_one(request: Request, grant: Grant) -> Response:
     if "\x00" in score_id or len(score_id) > TEXT_ID_LENGTH_MAX:
         raise NotFound("There is no such score.")
     version = await _version_of_now(context, grant)
-    async with context.writing() as connection:
+    async with context.writing(grant.project_id) as connection:
         await lock_scores_alone(connection, grant.project_id)
         deleted = await delete_scores(connection, grant.project_id, [score_id], version)
     if not deleted:
@@ -70,7 +70,7 @@ async def _count(context: Context, grant: Grant, wanted: DeleteRequest, version:
     """None where counting takes too long: what is too wide to count can still be deleted."""
     filters, ids = wanted.filter or ScoreFilters(), wanted.ids or ()
     try:
-        async with context.reading() as connection:
+        async with context.reading(grant.project_id) as connection:
             return await count_scores(connection, grant.project_id, filters, ids, version)
     except QueryTooWide:
         return None

@@ -30,7 +30,7 @@ async def list_(request: Request, grant: Grant) -> Response:
     query = Query(request.query_params.multi_items())
     limit = query.whole_number("limit", 1, LIMIT_MAX, LIMIT_MAX)
     query.done()
-    async with context_of(request).reading() as connection:
+    async with context_of(request).reading(grant.project_id) as connection:
         items = await list_jobs(connection, grant.project_id, limit)
     return json_response(JobList(items))
 
@@ -42,7 +42,7 @@ async def get(request: Request, grant: Grant) -> Response:
     context, job_id = context_of(request), parse_uuid(request.path_params["id"])
     job = None
     if job_id is not None:
-        async with context.reading() as connection:
+        async with context.reading(grant.project_id) as connection:
             job = await get_job(connection, grant.project_id, job_id)
     if job is None:
         raise NotFound("There is no such job.")

@@ -29,14 +29,14 @@ class ProjectChange(Struct, forbid_unknown_fields=True):
 
 
 async def get(request: Request, grant: Grant) -> Response:
-    async with context_of(request).reading() as connection:
+    async with context_of(request).reading(grant.project_id) as connection:
         project = await get_project(connection, grant.project_id)
     return json_response(_found(project, grant.project_id))
 
 
 async def update(request: Request, grant: Grant) -> Response:
     change = await read_body(request, ProjectChange)
-    async with context_of(request).writing() as connection:
+    async with context_of(request).writing(grant.project_id) as connection:
         if change.retention_days is not UNSET:
             await set_retention(connection, grant.project_id, change.retention_days)
         project = await get_project(connection, grant.project_id)

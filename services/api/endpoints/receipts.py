@@ -78,7 +78,7 @@ async def _receipt(context: Context, project_id: UUID, batch_id: str) -> Receipt
 async def _done(context: Context, project_id: UUID, batch_id: str) -> Receipt | None:
     if "\x00" in batch_id:
         return None
-    async with context.reading() as connection:
+    async with context.reading(project_id) as connection:
         counts = await get_counts(connection, project_id, batch_id)
         if counts is None:
             return None

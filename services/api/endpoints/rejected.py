@@ -76,7 +76,7 @@ async def list_(request: Request, grant: Grant) -> Response:
     after = None if cursor is None else read_rejected_cursor(cursor)
     context = context_of(request)
     headers = context.complete_through.headers(grant.project_id)
-    async with context.reading() as connection:
+    async with context.reading(grant.project_id) as connection:
         found = await list_rejected(connection, grant.project_id, filters, after, limit + 1)
     items = found[:limit]
     next_cursor = None
@@ -90,7 +90,7 @@ async def counts(request: Request, grant: Grant) -> Response:
     query = Query(request.query_params.multi_items())
     filters = _filters(query)
     query.done()
-    async with context_of(request).reading() as connection:
+    async with context_of(request).reading(grant.project_id) as connection:
         found = await count_rejected(connection, grant.project_id, filters, COUNTS_MAX)
     return json_response(RejectedCounts(found))
 
@@ -115,7 +115,7 @@ async def _one(context: Context, project_id: UUID, handle: str) -> RejectedScore
     """Raises `NotFound`."""
     place = place_of_rejected(handle) if "\x00" not in handle else None
     if place is not None:
-        async with context.reading() as connection:
+        async with context.reading(project_id) as connection:
             found = await get_rejected(connection, project_id, *place)
         if found is not None:
             return found
@@ -171,14 +171,14 @@ async def delete_one(request: Request, grant: Grant) -> Response:
 
 async def _now(context: Context) -> datetime:
     """By the clock that wrote `rejected_at`."""
-    async with context.reading() as connection:
+    async with context.accounts() as connection:
         now: datetime = await connection.fetchval("SELECT clock_timestamp()")
     return now
 
 
 async def _start(request: Request, grant: Grant, kind: JobKind) -> Response:
     wanted, context = await read_body(request, RejectedSelection), context_of(request)
-    async with context.reading() as connection:
+    async with context.reading(grant.project_id) as connection:
         total = await total_rejected(connection, grant.project_id, wanted.filter)
     if wanted.dry_run:
         return json_response(RejectedDryRun(count=total))

@@ -77,7 +77,7 @@ async def list_(request: Request, grant: Grant) -> Response:
     after = None if cursor is None else read_cursor(cursor, order)
     context = context_of(request)
     headers = context.complete_through.headers(grant.project_id)
-    async with context.reading() as connection:
+    async with context.reading(grant.project_id) as connection:
         found = await list_scores(connection, grant.project_id, filters, order=order, after=after, limit=limit + 1)
     items = found[:limit]
     next_cursor = write_cursor(order, _position(items[-1])) if len(found) > limit else None
@@ -95,7 +95,7 @@ async def get(request: Request, grant: Grant) -> Response:
     headers = context.complete_through.headers(grant.project_id)
     if "\x00" in score_id:
         raise NotFound("There is no such score.")
-    async with context.reading() as connection:
+    async with context.reading(grant.project_id) as connection:
         score = await get_score(connection, grant.project_id, score_id)
         rejection = None if score else await get_rejection(connection, grant.project_id, score_id)
     if rejection is not None:
@@ -110,7 +110,7 @@ async def of_trace(request: Request, grant: Grant) -> Response:
     trace_id = _plain(request.path_params["trace_id"])
     context = context_of(request)
     headers = context.complete_through.headers(grant.project_id)
-    async with context.reading() as connection:
+    async with context.reading(grant.project_id) as connection:
         found = await scores_of_trace(connection, grant.project_id, trace_id, limit + 1)
     return json_response(_trace_scores(trace_id, found, limit), headers=headers)
 
@@ -120,7 +120,7 @@ async def of_span(request: Request, grant: Grant) -> Response:
     trace_id, span_id = _plain(request.path_params["trace_id"]), _plain(request.path_params["span_id"])
     context = context_of(request)
     headers = context.complete_through.headers(grant.project_id)
-    async with context.reading() as connection:
+    async with context.reading(grant.project_id) as connection:
         found = await scores_of_span(connection, grant.project_id, trace_id, span_id, limit + 1)
     return json_response(_trace_scores(trace_id, found, limit), headers=headers)
 
@@ -130,7 +130,7 @@ async def of_traces(request: Request, grant: Grant) -> Response:
     limit = asked.limit_per_trace
     context = context_of(request)
     headers = context.complete_through.headers(grant.project_id)
-    async with context.reading() as connection:
+    async with context.reading(grant.project_id) as connection:
         found = await scores_of_traces(connection, grant.project_id, asked.trace_ids, limit + 1)
     items = [_trace_scores(trace_id, scores, limit) for trace_id, scores in found.items()]
     return json_response(TracesAnswer(items), headers=headers)

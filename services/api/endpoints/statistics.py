@@ -97,7 +97,7 @@ async def aggregate(request: Request, grant: Grant) -> Response:
     query.done()
     context = context_of(request)
     headers = context.complete_through.headers(grant.project_id)
-    async with context.reading() as connection:
+    async with context.reading(grant.project_id) as connection:
         found = await cells(connection, grant.project_id, filters, dimensions)
         ranks = await percentiles(connection, grant.project_id, filters, dimensions) if with_percentiles else {}
     items = []
@@ -128,7 +128,7 @@ async def histogram(request: Request, grant: Grant) -> Response:
         raise Malformed("edges takes at least two numbers.", code="invalid_parameter", pointer="edges")
     context = context_of(request)
     headers = context.complete_through.headers(grant.project_id)
-    async with context.reading() as connection:
+    async with context.reading(grant.project_id) as connection:
         if not edges:
             edges = _equal_edges(await extent(connection, grant.project_id, filters), bins)
         counts = await counts_between(connection, grant.project_id, filters, edges) if edges else [0, 0]
@@ -178,7 +178,7 @@ async def trends(request: Request, grant: Grant) -> Response:
         raise Malformed(f"The window begins too early: {error}.", code="invalid_parameter", pointer="days") from error
     context = context_of(request)
     headers = context.complete_through.headers(grant.project_id)
-    async with context.reading() as connection:
+    async with context.reading(grant.project_id) as connection:
         found = await cells(connection, grant.project_id, filters, dimensions, bounds)
     answer = Trends(
         start=start.astimezone(tz),

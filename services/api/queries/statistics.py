@@ -20,7 +20,7 @@ from services.api.windows import cover, step_of
 from shared.conditions import Arguments, rollup_conditions, score_conditions, span_conditions
 from shared.errors import BrokenRule
 from shared.filters import ScoreFilters, Span
-from shared.postgres import Connection
+from shared.postgres import Connection, savepoint
 from shared.scores import DataType
 
 CELLS_MAX = 200_000
@@ -87,7 +87,7 @@ def _is_imprecise(row: Record) -> bool:
 
 
 async def _fetch(connection: Connection, statement: str, arguments: list[Any]) -> list[Record]:
-    async with connection.transaction():  # a savepoint: an overflow must not end the snapshot
+    async with savepoint(connection):  # an overflow must not end the snapshot
         rows: list[Record] = await connection.fetch(statement, *arguments)
     if len(rows) > CELLS_MAX:
         raise BrokenRule(

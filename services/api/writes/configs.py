@@ -11,7 +11,7 @@ from msgspec import Struct
 from services.api.queries.configs import get_config
 from shared.configs import Enforcement, ScoreConfig
 from shared.errors import Conflict, NotFound
-from shared.postgres import Connection
+from shared.postgres import Connection, savepoint
 from shared.score_config_rows import COLUMNS, config_of
 from shared.scores import DataType
 
@@ -32,7 +32,7 @@ class Draft(Struct, frozen=True, kw_only=True):
 async def insert_config(connection: Connection, project_id: UUID, draft: Draft) -> ScoreConfig:
     """Raises `Conflict` when an active config has that name: running it twice makes one."""
     try:
-        async with connection.transaction():
+        async with savepoint(connection):
             row = await connection.fetchrow(
                 f"""
                 INSERT INTO score_configs
@@ -79,7 +79,7 @@ async def set_archived(connection: Connection, project_id: UUID, config_id: UUID
     if config.is_archived == archived:
         return config
     try:
-        async with connection.transaction():
+        async with savepoint(connection):
             row = await connection.fetchrow(
                 f"""
                 UPDATE score_configs
