@@ -41,6 +41,7 @@ check: $(DEV_STAMP) ## check format, lint, types, import contracts, the OpenAPI 
 	$(BIN)/mypy --strict
 	PYTHONPATH=sdk/python/src $(BIN)/lint-imports
 	$(BIN)/python -m docs.openapi --check
+	$(BIN)/python -m docs.access --check
 	$(BIN)/python -m deploy.local.lock_check requirements/run.txt requirements/dev.txt
 
 format: $(DEV_STAMP) ## put the code in its standard form
@@ -58,8 +59,9 @@ lock-peers: $(DEV_STAMP) ## pin what bench-peers installs
 		--no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock-peers" \
 		phoenix.in --output-file phoenix.txt
 
-openapi: $(DEV_STAMP) ## write docs/openapi/*.json again from the types
+openapi: $(DEV_STAMP) ## write docs/openapi/*.json and the table of access again from the types
 	$(BIN)/python -m docs.openapi
+	$(BIN)/python -m docs.access
 
 lock: $(DEV_STAMP) ## choose and pin the newest versions that requirements/*.in allow
 	cd requirements && ../$(BIN)/uv pip compile $(COMPILE) run.in --output-file run.txt

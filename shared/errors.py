@@ -11,6 +11,10 @@
     │   ├── UnsupportedMedia       415
     │   └── BrokenRule             422  well formed, but against a rule
     ├── TryLater                   503  the same request can succeed later
+    │   ├── OverLimit              429  after a time that is known
+    │   │   ├── OverQuota               of the key or its project
+    │   │   ├── TooManyAttempts         to sign in
+    │   │   └── TooManyQueries          of one project at once
     │   ├── QueueFull
     │   ├── QueueUnavailable
     │   ├── StoreUnavailable
@@ -100,6 +104,30 @@ class StoreUnavailable(TryLater):
 
 class QueryTooWide(TryLater):
     code = "query_timeout"
+
+
+class OverLimit(TryLater):
+    """The caller asked for more than it may; after `retry_after_seconds` it may again."""
+
+    code = "over_limit"
+
+    def __init__(self, detail: str, retry_after_seconds: int) -> None:
+        super().__init__(detail)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class OverQuota(OverLimit):
+    code = "over_quota"
+
+
+class TooManyAttempts(OverLimit):
+    code = "too_many_attempts"
+
+
+class TooManyQueries(OverLimit):
+    """The project has as many queries in hand at this process as it may, and none ended in time."""
+
+    code = "too_many_queries"
 
 
 class UnreadableEnvelope(AssayError):

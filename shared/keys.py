@@ -24,13 +24,24 @@ class Scope(StrEnum):
     ADMIN = "admin"
 
 
-class Grant(Struct, frozen=True, kw_only=True):
-    """What a known key stands for: its project and what it may do there, until when."""
+class Quota(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How much is taken in a minute; None: as much as comes."""
 
-    key_id: UUID
+    requests_per_minute: int | None = None
+    scores_per_minute: int | None = None
+
+
+class Grant(Struct, frozen=True, kw_only=True):
+    """What a credential stands for: a project and what may be done there, until when. It is a key's, or in the api also
+    that of a signed-in member."""
+
+    key_id: UUID | None = None
+    member_id: UUID | None = None
     project_id: UUID
     scopes: tuple[Scope, ...]  # sorted, so that equal grants are equal bytes
     expires_at: datetime | None = None
+    key_quota: Quota = Quota()
+    project_quota: Quota = Quota()
 
     def allows(self, scope: Scope) -> bool:
         return scope in self.scopes or Scope.ADMIN in self.scopes

@@ -13,12 +13,13 @@ from redis.asyncio import Redis
 
 from services.api.app import open_app as open_api
 from services.api.settings import Settings as ApiSettings
-from services.api.writes.accounts import ensure_project, ensure_workspace, make_key
+from services.api.writes.api_keys import make_key
+from services.api.writes.workspaces import ensure_project, ensure_workspace
 from services.ingest.app import open_app as open_ingest
 from services.ingest.settings import Settings as IngestSettings
 from services.worker.app import open_worker
 from services.worker.settings import Settings as WorkerSettings
-from shared.key_directory import publish
+from shared.key_directory import mark_whole, publish
 from shared.keys import Grant, Scope, hash_of
 from tests.logins import API_LOGIN, WORKER_LOGIN, as_login
 from tests.poison import refuse_poison
@@ -31,6 +32,7 @@ class Project:
 
     id: UUID
     key: str
+    workspace_id: UUID
 
     @property
     def headers(self) -> dict[str, str]:
@@ -38,19 +40,24 @@ class Project:
 
 
 async def make_project(
-    database_url: str, redis_url: str, slug: str = "default", scopes: Iterable[Scope] = tuple(Scope)
+    database_url: str,
+    redis_url: str,
+    slug: str = "default",
+    scopes: Iterable[Scope] = tuple(Scope),
+    workspace: str = "tests",
 ) -> Project:
     """Known to ingest at once, as after the api made it."""
     connection = await asyncpg.connect(database_url)
-    workspace_id = await ensure_workspace(connection, "tests", "Tests")
+    workspace_id = await ensure_workspace(connection, workspace, workspace)
     project_id = await ensure_project(connection, workspace_id, slug, slug)
     key = await make_key(connection, project_id, "test", list(scopes))
     await connection.close()
     redis = Redis.from_url(redis_url)
     grant = Grant(key_id=key.id, project_id=project_id, scopes=tuple(sorted(scopes)))
     await publish(redis, hash_of(key.secret), grant)
+    await mark_whole(redis)
     await redis.aclose()
-    return Project(project_id, key.secret)
+    return Project(project_id, key.secret, workspace_id)
 
 
 @dataclass
@@ -101,13 +108,24 @@ class Stack:
     async def patch(self, path: str, body: object, project: Project | None = None) -> httpx.Response:
         return await self.api.patch(path, json=body, headers=(project or self.project).headers)
 
-    async def fetch(self, statement: str, *arguments: object) -> list[dict[str, Any]]:
-        """Look into the database directly."""
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[asyncpg.Connection]:
+        """As the owner of the tables."""
         connection = await asyncpg.connect(self.database_url)
         try:
-            return [dict(row) for row in await connection.fetch(statement, *arguments)]
+            yield connection
         finally:
             await connection.close()
+
+    @asynccontextmanager
+    async def redis_client(self) -> AsyncIterator[Redis]:
+        async with Redis.from_url(self.redis_url) as client:
+            yield client
+
+    async def fetch(self, statement: str, *arguments: object) -> list[dict[str, Any]]:
+        """Look into the database directly."""
+        async with self.connection() as connection:
+            return [dict(row) for row in await connection.fetch(statement, *arguments)]
 
 
 @asynccontextmanager

@@ -11,17 +11,38 @@ from starlette.middleware import Middleware
 
 from services.api.complete_through import CompleteThrough
 from services.api.context import Context
-from services.api.endpoints import configs, deletes, jobs, project, receipts, rejected, scores, statistics
-from services.api.key_store import KeyStore
+from services.api.endpoints import (
+    api_keys,
+    audit_log,
+    configs,
+    deletes,
+    jobs,
+    members,
+    project,
+    receipts,
+    rejected,
+    scores,
+    session,
+    statistics,
+    workspaces,
+)
+from services.api.gate import Gate, documented
+from services.api.key_store import look_up_in
 from services.api.metrics import ApiMetrics
+from services.api.query_budget import QueryBudget
+from services.api.session_cookie import SECURE_NAME
 from services.api.settings import Settings
+from services.api.sign_in_throttle import SignInThrottle
 from shared.http.endpoint import routes
 from shared.http.health import health_routes
 from shared.http.openapi import document, document_routes
 from shared.http.problem import HANDLERS, failure_response
 from shared.http.request_id import RequestIds
+from shared.key_use import keep_telling_use
+from shared.known_keys import KnownKeys
 from shared.metrics import Register
 from shared.postgres import has_row_security, open_pool, wait_for_postgres
+from shared.quotas import Quotas
 from shared.redis_client import open_redis
 from shared.schema.runner import wait_for_schema
 from shared.tasks import end_tasks
@@ -39,9 +60,17 @@ ENDPOINTS = (
     *configs.ENDPOINTS,
     *jobs.ENDPOINTS,
     *project.ENDPOINTS,
+    *api_keys.ENDPOINTS,
+    *audit_log.ENDPOINTS,
+    *session.ENDPOINTS,
+    *workspaces.ENDPOINTS,
+    *members.ENDPOINTS,
 )
 DOCUMENT = document(
-    "Assay api", "Reads scores back: lists, by trace, aggregates, trends; and manages configs.", ENDPOINTS
+    "Assay api",
+    "Reads scores back: lists, by trace, aggregates, trends; manages configs, keys and members.",
+    [documented(endpoint) for endpoint in ENDPOINTS],
+    session_cookie=SECURE_NAME,
 )
 
 
@@ -66,18 +95,25 @@ async def open_app(settings: Settings) -> AsyncIterator[Starlette]:
     redis = open_redis(settings.redis_url)
     metrics = ApiMetrics(Register())
     complete_through = CompleteThrough(redis, metrics, settings.queue_shards)
-    watching = asyncio.create_task(complete_through.run(), name="complete-through")
+    budget = QueryBudget(settings.project_queries_max)
+    context = Context(pool, redis, settings, metrics, complete_through, budget, SignInThrottle(redis))
+    keys = KnownKeys(look_up_in(context), settings.key_cache_seconds)
+    tasks = [
+        asyncio.create_task(complete_through.run(), name="complete-through"),
+        asyncio.create_task(keep_telling_use(redis, keys), name="key-use"),
+    ]
     try:
-        yield make_app(Context(pool, redis, settings, metrics, complete_through))
+        yield make_app(context, keys)
     finally:
-        await end_tasks([watching])
+        await end_tasks(tasks)
         with suppress(TimeoutError):
             await asyncio.wait_for(pool.close(), 5)
         await redis.aclose()
 
 
-def make_app(context: Context) -> Starlette:
+def make_app(context: Context, keys: KnownKeys) -> Starlette:
     metrics = context.metrics
+    gate = Gate(context, keys, Quotas(context.redis))
     metrics.pool_size.set_function(context.pool.get_size)
     metrics.pool_idle.set_function(context.pool.get_idle_size)
 
@@ -97,7 +133,7 @@ def make_app(context: Context) -> Starlette:
 
     app = Starlette(
         routes=[
-            *routes(ENDPOINTS, KeyStore(context.settings.key_cache_seconds).authenticate),
+            *routes(ENDPOINTS, gate.admit),
             *health_routes(VERSION, {"store": store_trouble}, metrics.register, told={"queue": queue_trouble}),
             *document_routes(DOCUMENT),
         ],

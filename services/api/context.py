@@ -14,7 +14,11 @@ from starlette.requests import Request
 
 from services.api.complete_through import CompleteThrough
 from services.api.metrics import ApiMetrics
+from services.api.params import Query
+from services.api.passwords import Passwords
+from services.api.query_budget import QueryBudget
 from services.api.settings import Settings
+from services.api.sign_in_throttle import SignInThrottle
 from shared.errors import QueryTooWide, StoreUnavailable
 from shared.postgres import Connection, Pool, is_passing, project_transaction
 
@@ -24,6 +28,7 @@ STORE_ERRORS = (
 )  # fmt: skip
 
 
+PROJECT_PARAMETER = "project_id"
 LOOK_SECONDS_MIN = 0.05
 LOOK_SECONDS_EACH = 0.002
 
@@ -61,24 +66,37 @@ class Context:
     settings: Settings
     metrics: ApiMetrics
     complete_through: CompleteThrough
+    budget: QueryBudget
+    throttle: SignInThrottle
+    passwords: Passwords = field(default_factory=Passwords)
     waiters: Waiters = field(default_factory=Waiters)
 
     @asynccontextmanager
     async def reading(self, project_id: UUID) -> AsyncIterator[Connection]:
-        """A connection in one read-only snapshot of the project. Raises `QueryTooWide` or `StoreUnavailable`."""
-        async with self._connection() as connection, project_transaction(connection, project_id, readonly=True):
+        """A connection in one read-only snapshot of the project. Raises `QueryTooWide`, `TooManyQueries` or
+        `StoreUnavailable`."""
+        async with self._project(project_id, readonly=True) as connection:
             yield connection
 
     @asynccontextmanager
     async def writing(self, project_id: UUID) -> AsyncIterator[Connection]:
         """A connection in a transaction of the project that is committed at the end of the block."""
-        async with self._connection() as connection, project_transaction(connection, project_id, readonly=False):
+        async with self._project(project_id, readonly=False) as connection:
             yield connection
 
     @asynccontextmanager
     async def accounts(self) -> AsyncIterator[Connection]:
         """A connection in a transaction about members, workspaces and keys, which no project owns."""
         async with self._connection() as connection, connection.transaction():
+            yield connection
+
+    @asynccontextmanager
+    async def _project(self, project_id: UUID, *, readonly: bool) -> AsyncIterator[Connection]:
+        async with (
+            self.budget.turn(project_id),
+            self._connection() as connection,
+            project_transaction(connection, project_id, readonly=readonly),
+        ):
             yield connection
 
     @asynccontextmanager
@@ -93,6 +111,11 @@ class Context:
             if is_passing(error):
                 raise StoreUnavailable("The store of scores can't be reached.") from error
             raise
+
+
+def query_of(request: Request) -> Query:
+    """The parameters of the request but the project, which was dealt with when it was admitted."""
+    return Query(pair for pair in request.query_params.multi_items() if pair[0] != PROJECT_PARAMETER)
 
 
 def context_of(request: Request) -> Context:

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from services.api.queries.rejected import RejectedPosition
 from services.api.queries.scores import Order, Position
+from services.api.writes.audit_log import AuditPosition
 from shared.errors import Malformed
 from shared.filters import YEAR_MAX, YEAR_MIN
 
@@ -46,6 +47,18 @@ def read_rejected_cursor(text: str) -> RejectedPosition:
     position = _read(text, RejectedPosition)
     moment = position.rejected_at
     if moment.tzinfo is None or not YEAR_MIN <= moment.year <= YEAR_MAX or not 0 <= position.index < 1 << 31:
+        raise _no_cursor()
+    return position
+
+
+def write_audit_cursor(position: AuditPosition) -> str:
+    return _write(position)
+
+
+def read_audit_cursor(text: str) -> AuditPosition:
+    """Raises `Malformed` for what `write_audit_cursor` did not make."""
+    position = _read(text, AuditPosition)
+    if position.at.tzinfo is None or not YEAR_MIN <= position.at.year <= YEAR_MAX:
         raise _no_cursor()
     return position
 

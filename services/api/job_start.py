@@ -6,18 +6,33 @@ from uuid import UUID
 
 import structlog
 from redis.exceptions import RedisError
+from starlette.requests import Request
 
-from services.api.context import Context
+from services.api.audit import audit
+from services.api.context import Context, context_of
+from services.api.writes.audit_log import Action
 from services.api.writes.jobs import get_job, make_job
 from shared.job_queue import ask_to_run
 from shared.jobs import Job, JobKind
+from shared.keys import Grant
 
 log = structlog.get_logger()
 
+_ACTION_OF = {
+    JobKind.DELETE_SCORES: Action.SCORES_DELETED,
+    JobKind.REPLAY_REJECTED: Action.REJECTED_REPLAYED,
+    JobKind.DELETE_REJECTED: Action.REJECTED_DELETED,
+}
 
-async def start_job(context: Context, project_id: UUID, kind: JobKind, arguments: Any, total: int | None) -> Job:
-    async with context.writing(project_id) as connection:
-        job = await make_job(connection, project_id, kind, arguments, total)
+
+async def start_job(
+    request: Request, grant: Grant, kind: JobKind, arguments: Any, total: int | None, details: Any
+) -> Job:
+    """`details` are for the audit log: what was asked for, without what it is about to say of scores."""
+    context = context_of(request)
+    async with context.writing(grant.project_id) as connection:
+        job = await make_job(connection, grant.project_id, kind, arguments, total)
+        await audit(connection, request, grant, _ACTION_OF[kind], job.id, total=total, asked_for=details)
     try:
         await ask_to_run(context.redis, job.id)
     except (RedisError, OSError) as error:

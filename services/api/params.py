@@ -107,6 +107,9 @@ class Query:
         text = self.one(name)
         return default if text is None else _converted(name, text, words)
 
+    def words(self, name: str, kind: type[T]) -> tuple[T, ...]:
+        return tuple(_converted(name, text, kind) for text in self.all(name))
+
     def moment(self, name: str) -> datetime | None:
         text = self.one(name)
         if text is None:
@@ -143,10 +146,10 @@ def score_filters(query: Query) -> ScoreFilters:
     start, end = window(query)
     return ScoreFilters(
         **texts,
-        source=tuple(_converted("source", text, Source) for text in query.all("source")),
-        data_type=tuple(_converted("data_type", text, DataType) for text in query.all("data_type")),
-        config_id=tuple(_converted("config_id", text, UUID) for text in query.all("config_id")),
-        author_id=tuple(_converted("author_id", text, UUID) for text in query.all("author_id")),
+        source=query.words("source", Source),
+        data_type=query.words("data_type", DataType),
+        config_id=query.words("config_id", UUID),
+        author_id=query.words("author_id", UUID),
         min_value=query.number("min_value"),
         max_value=query.number("max_value"),
         metadata={

@@ -20,6 +20,15 @@ class Settings(Struct, frozen=True, kw_only=True):
     key_cache_seconds: Annotated[
         float, Meta(description="How long a known key is trusted without asking; a revoked one stops in 10 s.", le=5)
     ] = 5.0
+    project_queries_max: Annotated[
+        int, Meta(description="Queries of one project at once in one process, before 429.", ge=1)
+    ] = 5
+    cookie_secure: Annotated[
+        bool, Meta(description="Whether the session's cookie goes over TLS only. Not so where there is none.")
+    ] = True
+    session_idle_seconds: Annotated[int, Meta(description="A session ends when unused for so long.", ge=60)] = 86_400
+    session_seconds: Annotated[int, Meta(description="A session ends so long after the sign-in.", ge=60)] = 30 * 86_400
+    public_url: Annotated[str, Meta(description="Where people reach this, for links; unset: as the request says.")] = ""
     stop_pause_seconds: Annotated[
         float, Meta(description="How long a stopping process says that it is not ready before it closes.", ge=0, le=60)
     ] = 0.0

@@ -16,7 +16,10 @@ from argon2 import PasswordHasher
 from msgspec import Struct
 
 from services.api.key_store import find_grant
-from services.api.writes.accounts import ensure_project, ensure_workspace, make_key, set_member
+from services.api.writes.api_keys import make_key
+from services.api.writes.members import make_account, set_password, set_role
+from services.api.writes.workspaces import ensure_project, ensure_workspace
+from shared.access import Role
 from shared.key_directory import publish
 from shared.keys import Grant, Scope, hash_of
 from shared.postgres import Connection
@@ -44,7 +47,10 @@ async def set_up(connection: Connection) -> FirstStart:
         workspace_id = await ensure_workspace(connection, "local", "Local workspace")
         project_id = await ensure_project(connection, workspace_id, "default", "Default project")
         demo_id = await ensure_project(connection, workspace_id, "demo", "Demo (generated data)")
-        await set_member(connection, workspace_id, OWNER_EMAIL, PasswordHasher().hash(password), "owner")
+        password_hash = PasswordHasher().hash(password)
+        owner_id = await make_account(connection, OWNER_EMAIL, "Owner", password_hash)
+        await set_password(connection, owner_id, password_hash)
+        await set_role(connection, workspace_id, owner_id, Role.OWNER)
         key = await make_key(connection, project_id, "local", list(Scope))
         demo_key = await make_key(connection, demo_id, "demo", list(Scope))
     return FirstStart(

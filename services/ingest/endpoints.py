@@ -19,11 +19,13 @@ from services.ingest.settings import Settings
 from shared.clock import utc_now
 from shared.envelope import Envelope, encode
 from shared.http.endpoint import Endpoint
+from shared.http.rate_limits import teller
 from shared.http.request_id import request_id_of
 from shared.http.responses import json_response
 from shared.ids import uuid7s
 from shared.keys import Grant, Scope
 from shared.queue import batch_id_of, stream_of
+from shared.quotas import Quotas
 from shared.scores import Score
 
 TRACEPARENT_LENGTH_MAX = 100
@@ -54,11 +56,18 @@ class ScoreIntake:
     """What `POST /v1/scores` does, with what it needs for that."""
 
     def __init__(
-        self, queue: GroupCommit, watch: QueueWatch, gate: FloodGate, metrics: IngestMetrics, settings: Settings
+        self,
+        queue: GroupCommit,
+        watch: QueueWatch,
+        gate: FloodGate,
+        quotas: Quotas,
+        metrics: IngestMetrics,
+        settings: Settings,
     ) -> None:
         self._queue = queue
         self._watch = watch
         self._gate = gate
+        self._quotas = quotas
         self._metrics = metrics
         self._settings = settings
         self._bodies = Bodies(settings.body_bytes_max, settings.bodies_bytes_max, settings.body_seconds)
@@ -81,6 +90,7 @@ class ScoreIntake:
                 indexes=decoded.indexes,
                 scores=decoded.scores,
             )
+            await self._quotas.take_scores(grant, len(decoded.ids), teller(request))
             batch_id = await self._enqueue(envelope)
         self._count(request, decoded, batch_id)
         return _answer(decoded, batch_id)
@@ -150,7 +160,7 @@ ENDPOINTS = (
         method="POST",
         path="/v1/scores",
         handler=take_in,
-        scope=Scope.SCORES_WRITE,
+        needs=Scope.SCORES_WRITE,
         tag="Scores",
         summary="Take in a batch of scores",
         description="Accepted scores are queued durably before the answer leaves. A malformed item never sinks its "
@@ -158,6 +168,6 @@ ENDPOINTS = (
         "(`Content-Encoding: gzip`).",
         body=ScoreBatch,
         answers={202: BatchAnswer, 207: BatchAnswer, 422: BatchAnswer},
-        problems=(400, 401, 403, 408, 413, 415, 503),
+        problems=(400, 401, 403, 408, 413, 415, 429, 503),
     ),
 )

@@ -1,6 +1,4 @@
-"""Who is calling: the API key of a request, and what it is granted (SPEC 5, 10)."""
-
-from collections.abc import Awaitable, Callable
+"""The API key of a request, and what it is granted (SPEC 5, 10)."""
 
 from starlette.requests import Request
 
@@ -9,7 +7,10 @@ from shared.keys import Grant, Scope
 
 KEY_LENGTH_MAX = 200
 
-Authenticate = Callable[[Request], Awaitable[Grant]]
+
+def has_key(request: Request) -> bool:
+    """Whether the request brings a key, or what is meant as one."""
+    return "authorization" in request.headers or "x-api-key" in request.headers
 
 
 def key_of(request: Request) -> str:
@@ -31,4 +32,4 @@ def key_of(request: Request) -> str:
 
 def require(grant: Grant, scope: Scope) -> None:
     if not grant.allows(scope):
-        raise NotAllowed(f"This API key lacks the scope {scope}.")
+        raise NotAllowed(f"This credential lacks the scope {scope}.")

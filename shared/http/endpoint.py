@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from shared.http.credentials import Authenticate, require
-from shared.keys import Grant, Scope
+from shared.access import Need
 
-Handler = Callable[[Request, Grant], Awaitable[Response]]
+Handler = Callable[[Request, Any], Awaitable[Response]]
+"""Its second argument is the caller who was admitted: for a `Scope` the `Grant`; what else, each service says."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Endpoint:
     method: str
     path: str
     handler: Handler
-    scope: Scope
+    needs: Need
     tag: str
     summary: str
     query: Sequence[Parameter] = ()
@@ -43,15 +43,19 @@ class Endpoint:
     description: str = ""
 
 
-def routes(endpoints: Sequence[Endpoint], authenticate: Authenticate) -> list[Route]:
-    return [Route(endpoint.path, _checked(endpoint, authenticate), methods=[endpoint.method]) for endpoint in endpoints]
+Admit = Callable[[Request, Endpoint], Awaitable[Any]]
+"""Returns the caller if the request brings what the endpoint needs; raises `NotAuthenticated` or `NotAllowed`. Each
+service has one, and it is the only place where access is decided."""
 
 
-def _checked(endpoint: Endpoint, authenticate: Authenticate) -> Callable[[Request], Awaitable[Response]]:
+def routes(endpoints: Sequence[Endpoint], admit: Admit) -> list[Route]:
+    return [Route(endpoint.path, _checked(endpoint, admit), methods=[endpoint.method]) for endpoint in endpoints]
+
+
+def _checked(endpoint: Endpoint, admit: Admit) -> Callable[[Request], Awaitable[Response]]:
     async def handle(request: Request) -> Response:
         request.scope["assay.route"] = endpoint.path
-        grant = await authenticate(request)
-        require(grant, endpoint.scope)
-        return await endpoint.handler(request, grant)
+        caller = await admit(request, endpoint)
+        return await endpoint.handler(request, caller)
 
     return handle

@@ -12,9 +12,11 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from shared.access import Standing, described
 from shared.http.endpoint import Endpoint, Parameter
 from shared.http.problem import MEDIA_TYPE, Problem
 from shared.http.responses import json_response
+from shared.keys import Scope
 from shared.version import VERSION
 
 _REF = "#/components/schemas/{name}"
@@ -30,19 +32,22 @@ _PROBLEM_MEANINGS = {
     413: "Too large",
     415: "Unsupported media type or encoding",
     422: "Well formed, but against a rule",
+    429: "Over a limit: try again after `Retry-After` seconds",
     503: "Can't be done now: try again after `Retry-After` seconds",
 }
 
 
-def document(title: str, description: str, endpoints: Sequence[Endpoint]) -> dict[str, Any]:
+def document(
+    title: str, description: str, endpoints: Sequence[Endpoint], *, session_cookie: str | None = None
+) -> dict[str, Any]:
+    """`session_cookie` is the name of the cookie by which members sign in, where they do."""
     types = _types_of(endpoints)
     schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
     schema_of = dict(zip(map(id, types), schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in endpoints:
-        paths.setdefault(_PATH_PARAMETER.sub(r"{\1}", endpoint.path), {})[endpoint.method.lower()] = _operation(
-            endpoint, schema_of
-        )
+        operation = _operation(endpoint, schema_of) | _access(endpoint, session_cookie is not None)
+        paths.setdefault(_PATH_PARAMETER.sub(r"{\1}", endpoint.path), {})[endpoint.method.lower()] = operation
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "version": VERSION, "description": description, "license": {"name": "Apache-2.0"}},
@@ -53,10 +58,23 @@ def document(title: str, description: str, endpoints: Sequence[Endpoint]) -> dic
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-            },
+            }
+            | ({"session": {"type": "apiKey", "in": "cookie", "name": session_cookie}} if session_cookie else {}),
         },
-        "security": [{"bearer": []}, {"apiKey": []}],
     }
+
+
+def _access(endpoint: Endpoint, has_sessions: bool) -> dict[str, Any]:
+    """What opens the endpoint. A member says which project is meant; a key knows."""
+    keys: list[dict[str, Any]] = [{"bearer": []}, {"apiKey": []}]
+    session: list[dict[str, Any]] = [{"session": []}] if has_sessions else []
+    match endpoint.needs:
+        case Standing.ANYONE:
+            return {"security": []}
+        case Scope():
+            return {"security": keys + session}
+        case _:
+            return {"security": session}
 
 
 def _types_of(endpoints: Sequence[Endpoint]) -> list[Any]:
@@ -72,7 +90,7 @@ def _operation(endpoint: Endpoint, schema_of: dict[int, Any]) -> dict[str, Any]:
         "operationId": f"{endpoint.method.lower()}{re.sub(r'[^a-zA-Z0-9]+', '_', endpoint.path)}".rstrip("_"),
         "tags": [endpoint.tag],
         "summary": endpoint.summary,
-        "description": f"{endpoint.description}\n\nNeeds the scope `{endpoint.scope}`.".strip(),
+        "description": f"{endpoint.description}\n\n{described(endpoint.needs)}".strip(),
         "parameters": [
             *(_path_parameter(name) for name in _PATH_PARAMETER.findall(endpoint.path)),
             *(_query_parameter(parameter, schema_of) for parameter in endpoint.query),

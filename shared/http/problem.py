@@ -27,6 +27,7 @@ _STATUS_OF: dict[type[errors.AssayError], int] = {
     errors.TooLarge: 413,
     errors.UnsupportedMedia: 415,
     errors.BrokenRule: 422,
+    errors.OverLimit: 429,
     errors.TryLater: 503,
 }
 
@@ -74,7 +75,9 @@ async def _known(request: Request, error: Exception) -> Response:
     assert isinstance(error, errors.AssayError)
     status = _status_of(error)
     headers = {}
-    if isinstance(error, errors.TryLater):
+    if isinstance(error, errors.OverLimit):
+        headers["Retry-After"] = str(error.retry_after_seconds)
+    elif isinstance(error, errors.TryLater):
         # Spread out, so that those who were refused together do not come back together.
         headers["Retry-After"] = str(random.randint(1, 2 * error.retry_after_seconds))  # noqa: S311 - nobody guesses this
     if isinstance(error, errors.BodyTimeout):

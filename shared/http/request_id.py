@@ -24,6 +24,12 @@ FailureResponse = Callable[[Request, Exception], Response]
 
 _PLAIN = re.compile(rb"[A-Za-z0-9._-]{1,100}")
 _STATE_KEY = "assay.request_id"
+_HEADERS_KEY = "assay.headers"
+
+
+def add_header(scope: Scope, name: str, value: str) -> None:
+    """On the answer to this request, whichever it will be."""
+    scope.setdefault(_HEADERS_KEY, []).append((name, value))
 
 
 def request_id_of(scope: Scope) -> str:
@@ -49,7 +55,10 @@ class RequestIds:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = request_id
+                for name, value in scope.get(_HEADERS_KEY, ()):
+                    headers.append(name, value)
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from services.ingest.app import open_app
 from services.ingest.settings import Settings
 from shared.ids import uuid7
-from shared.key_directory import publish
+from shared.key_directory import mark_whole, publish
 from shared.keys import Grant, Scope, hash_of, new_key
 from tests.stack import client_of
 
@@ -58,6 +58,7 @@ async def a_key(redis: Redis, scopes: Iterable[Scope] = tuple(Scope), expires_at
 async def open_intake(redis_url: str, **settings: Any) -> AsyncIterator[Intake]:
     redis = Redis.from_url(redis_url)
     key = await a_key(redis)
+    await mark_whole(redis)
     try:
         async with open_app(Settings(redis_url=redis_url, **settings)) as app, client_of(app) as client:
             yield Intake(client, redis, key)

@@ -1,22 +1,19 @@
 """Every endpoint of the api: no key 401, a key without the scope 403, another project's id 404."""
 
 import re
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import asyncpg
-import httpx
 import pytest
 
 from services.api.app import ENDPOINTS
-from services.api.writes.accounts import make_key
+from services.api.writes.api_keys import make_key
 from shared.clock import utc_now
 from shared.http.endpoint import Endpoint
 from shared.keys import Scope
-from tests.builders import a_numeric_config, a_score
 from tests.contract.problems import assert_problem
-from tests.stack import Project, Stack, make_project, running_worker
+from tests.stack import Stack
 
 Label = str
 
@@ -81,89 +78,3 @@ async def test_with_a_revoked_key_every_endpoint_is_a_401(stack: Stack) -> None:
     await stack.fetch("UPDATE api_keys SET revoked_at = now()")
 
     assert await statuses(stack, headers) == all_of(401, "unknown_key")
-
-
-# Scopes ---------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("scope", [scope for scope in Scope if scope is not Scope.ADMIN])
-async def test_a_key_opens_the_endpoints_of_its_scope_and_no_others(stack: Stack, scope: Scope) -> None:
-    headers = await a_key(stack, scopes=[scope])
-
-    for endpoint in ENDPOINTS:
-        answer = await stack.api.request(endpoint.method, path_of(endpoint), headers=headers)
-        assert (answer.status_code == 403) == (endpoint.scope is not scope), label_of(endpoint)
-        if answer.status_code == 403:
-            assert_problem(answer, 403, "missing_scope")
-
-
-async def test_an_admins_key_opens_every_endpoint(stack: Stack) -> None:
-    headers = await a_key(stack, scopes=[Scope.ADMIN])
-
-    for endpoint in ENDPOINTS:
-        answer = await stack.api.request(endpoint.method, path_of(endpoint), headers=headers)
-        assert answer.status_code not in (401, 403), label_of(endpoint)
-        assert answer.status_code < 500, label_of(endpoint)
-
-
-# Another project ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-async def working(stack: Stack) -> AsyncIterator[Stack]:
-    """The stack with a worker for background jobs beside it."""
-    async with running_worker(stack.database_url, stack.redis_url, worker_roles="jobs"):
-        yield stack
-
-
-async def ids_of_a_project_with_everything(stack: Stack) -> dict[str, str]:
-    """By the noun of the path: a config, a batch, scores stored and rejected, a job."""
-    config = (await stack.post("/v1/score-configs", a_numeric_config())).json()
-    receipt = await stack.store(a_score(id="good"), a_score(id="bad", value=7))
-    rejected = (await stack.items("/v1/rejected-scores"))[0]
-    job = (await stack.post("/v1/scores/delete", {"ids": ["nothing"]})).json()
-    return {
-        "scores": "good", "score-configs": config["id"], "batches": receipt["batch_id"], "jobs": job["id"],
-        "rejected-scores": rejected["id"],
-    }  # fmt: skip
-
-
-async def asked_by(stack: Stack, stranger: Project, endpoint: Endpoint, ids: dict[str, str]) -> httpx.Response:
-    noun = endpoint.path.split("/")[2]
-    path = path_of(endpoint, id=ids.get(noun, "x"), batch_id=ids["batches"])
-    takes_body = endpoint.body is not None and endpoint.body_required
-    return await stack.api.request(endpoint.method, path, headers=stranger.headers, json={} if takes_body else None)
-
-
-async def test_another_projects_id_is_a_404_everywhere(working: Stack) -> None:
-    stranger = await make_project(working.database_url, working.redis_url, slug="stranger")
-    ids = await ids_of_a_project_with_everything(working)
-    with_id = [endpoint for endpoint in ENDPOINTS if "{id" in endpoint.path or "{batch_id" in endpoint.path]
-
-    found = {label_of(one): (await asked_by(working, stranger, one, ids)).status_code for one in with_id}
-
-    assert found == {label_of(endpoint): 404 for endpoint in with_id}
-    assert (await working.read("/v1/scores/good")).status_code == 200
-
-
-async def test_another_projects_scores_are_in_no_list_and_no_statistic(working: Stack) -> None:
-    stranger = await make_project(working.database_url, working.redis_url, slug="stranger")
-    await ids_of_a_project_with_everything(working)
-
-    for path in [
-        "scores", "scores/aggregate", "traces/t1/scores", "traces/t1/spans/s1/scores", "rejected-scores",
-        "rejected-scores/counts", "score-configs", "jobs",
-    ]:  # fmt: skip
-        answer = await working.read(f"/v1/{path}", project=stranger)
-        assert answer.json()["items"] == [], path
-
-
-async def test_another_projects_scores_can_not_be_counted_for_a_delete_or_found_by_their_traces(stack: Stack) -> None:
-    stranger = await make_project(stack.database_url, stack.redis_url, slug="stranger")
-    await stack.store(a_score(id="good", trace_id="t1"))
-
-    dry_run = await stack.post("/v1/scores/delete", {"ids": ["good"], "dry_run": True}, project=stranger)
-    traces = await stack.post("/v1/traces/scores", {"trace_ids": ["t1"]}, project=stranger)
-
-    assert dry_run.json()["count"] == 0
-    assert [trace["items"] for trace in traces.json()["items"]] == [[]]

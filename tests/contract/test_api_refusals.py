@@ -7,6 +7,8 @@ import msgspec
 import pytest
 
 from services.api.app import ENDPOINTS
+from shared.access import Role
+from tests.accounts import a_member, admitted
 from tests.builders import a_categorical_config, a_numeric_config, a_score
 from tests.contract.problems import assert_problem
 from tests.contract.test_api_access import label_of, path_of
@@ -21,11 +23,13 @@ def a_cursor(content: object) -> str:
 
 
 async def test_an_unknown_parameter_is_a_400_wherever_there_are_parameters(stack: Stack) -> None:
+    owner = await a_member(stack, Role.OWNER)
     with_parameters = [endpoint for endpoint in ENDPOINTS if endpoint.query]
 
     found = {}
     for endpoint in with_parameters:
-        answer = await stack.read(path_of(endpoint), nmae="x")
+        path = path_of(endpoint, workspace_id=str(owner.workspace_id))
+        answer = await stack.api.get(path, params={"nmae": "x"}, headers=admitted(stack, owner, endpoint))
         found[label_of(endpoint)] = (answer.status_code, answer.json().get("code"), answer.json().get("pointer"))
 
     assert found == {label_of(endpoint): (400, "unknown_parameter", "nmae") for endpoint in with_parameters}
@@ -182,10 +186,12 @@ WITH_BODY = [endpoint for endpoint in ENDPOINTS if endpoint.body is not None and
 async def test_a_body_that_makes_no_sense_is_refused_everywhere(
     stack: Stack, content: bytes, headers: dict[str, str], allowed: set[int]
 ) -> None:
+    owner = await a_member(stack, Role.OWNER)
+
     for endpoint in WITH_BODY:
-        answer = await stack.api.request(
-            endpoint.method, path_of(endpoint, id="x"), content=content, headers=stack.project.headers | headers
-        )
+        path = path_of(endpoint, workspace_id=str(owner.workspace_id))
+        said = admitted(stack, owner, endpoint) | headers
+        answer = await stack.api.request(endpoint.method, path, content=content, headers=said)
         assert answer.status_code in allowed, label_of(endpoint)
         assert_problem(answer, answer.status_code)
 

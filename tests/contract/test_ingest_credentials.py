@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from shared.clock import utc_now
-from shared.key_directory import publish, reconcile
+from shared.key_directory import directory, mark_whole, publish, reconcile
 from shared.keys import Scope, hash_of, new_key
 from tests.builders import a_score
 from tests.contract.intake import Intake, a_grant, a_key, open_intake
@@ -80,7 +80,27 @@ async def test_a_revoked_key_stops(redis_url: str) -> None:
     async with open_intake(redis_url, key_cache_seconds=0.0) as intake:
         assert (await intake.send(a_score())).status_code == 202
 
-        await reconcile(intake.redis, {})
+        await reconcile(intake.redis, await directory(intake.redis), {})
+
+        assert_problem(await intake.send(a_score()), 401, "unknown_key")
+
+
+async def test_a_known_key_goes_on_across_a_redis_that_lost_its_memory(redis_url: str) -> None:
+    async with open_intake(redis_url, key_cache_seconds=0.0) as intake:
+        assert (await intake.send(a_score())).status_code == 202
+
+        await intake.redis.flushall()
+
+        assert (await intake.send(a_score())).status_code == 202
+
+
+async def test_a_known_key_that_was_revoked_meanwhile_stops_once_the_directory_is_whole_again(redis_url: str) -> None:
+    async with open_intake(redis_url, key_cache_seconds=0.0) as intake:
+        await intake.send(a_score())
+        await intake.redis.flushall()
+        assert (await intake.send(a_score())).status_code == 202
+
+        await mark_whole(intake.redis)
 
         assert_problem(await intake.send(a_score()), 401, "unknown_key")
 

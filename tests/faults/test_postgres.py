@@ -15,6 +15,7 @@ import pytest
 
 from deploy.local.privileges import unprivileged
 from services.api.context import Context
+from services.api.query_budget import QueryBudget
 from shared.errors import StoreUnavailable
 from shared.postgres import is_passing, open_pool
 from tests.builders import a_score
@@ -270,7 +271,8 @@ class BreakingPool:
 
 
 async def test_a_connection_that_ends_in_the_middle_of_an_answer_is_a_503() -> None:
-    context = Context(BreakingPool(), *[cast(Any, None)] * 4)
+    nothing = cast(Any, None)
+    context = Context(BreakingPool(), nothing, nothing, nothing, nothing, QueryBudget(1), nothing)
 
     with pytest.raises(StoreUnavailable):
         async with context.reading(UUID(int=1)):

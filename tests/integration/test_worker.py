@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 from redis.asyncio import Redis
 
-from services.worker.jobs.reconcile_keys import reconcile_keys
+from services.worker.jobs.keys import reconcile_keys
 from services.worker.jobs.tidy_consumers import tidy_consumers
 from services.worker.jobs.verify_rollups import verify_rollups
 from shared.dead_letters import STREAM

@@ -9,12 +9,13 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response
 
+from services.api.audit import audit
 from services.api.bodies import read_body
-from services.api.context import context_of
-from services.api.params import Query
+from services.api.context import context_of, query_of
 from services.api.queries.config_check import RuleCheck, check_rule
 from services.api.queries.configs import get_config, list_configs
 from services.api.templates import TEMPLATES
+from services.api.writes.audit_log import Action
 from services.api.writes.configs import Draft, insert_config, set_archived, update_config
 from shared.configs import CONFIG_NAME_PATTERN, Enforcement, ScoreConfig, fault_of_rule
 from shared.errors import BrokenRule, Conflict, NotFound
@@ -86,7 +87,7 @@ class Adopted(Struct):
 
 
 async def list_(request: Request, grant: Grant) -> Response:
-    query = Query(request.query_params.multi_items())
+    query = query_of(request)
     names = tuple(query.all("name"))
     include_archived = query.flag("include_archived", default=False)
     query.done()
@@ -108,6 +109,7 @@ async def create(request: Request, grant: Grant) -> Response:
     draft = _draft(wanted)
     async with context_of(request).writing(grant.project_id) as connection:
         config = await insert_config(connection, grant.project_id, draft)
+        await audit(connection, request, grant, Action.CONFIG_MADE, config.id, name=config.name)
     return json_response(config, 201, {"Location": f"/v1/score-configs/{config.id}"})
 
 
@@ -122,6 +124,7 @@ async def update(request: Request, grant: Grant) -> Response:
         changed = _changed(config, change)
         if changed != config:
             changed = await update_config(connection, changed)
+            await audit(connection, request, grant, Action.CONFIG_CHANGED, config.id, version=changed.version)
     return json_response(changed)
 
 
@@ -136,16 +139,18 @@ async def check(request: Request, grant: Grant) -> Response:
 
 
 async def archive(request: Request, grant: Grant) -> Response:
-    return await _archived(request, grant, archived=True)
+    return await _archived(request, grant, Action.CONFIG_ARCHIVED)
 
 
 async def restore(request: Request, grant: Grant) -> Response:
-    return await _archived(request, grant, archived=False)
+    return await _archived(request, grant, Action.CONFIG_RESTORED)
 
 
-async def _archived(request: Request, grant: Grant, *, archived: bool) -> Response:
+async def _archived(request: Request, grant: Grant, action: Action) -> Response:
+    archived = action is Action.CONFIG_ARCHIVED
     async with context_of(request).writing(grant.project_id) as connection:
         config = await set_archived(connection, grant.project_id, _config_id(request), archived=archived)
+        await audit(connection, request, grant, action, config.id)
     return json_response(config)
 
 
@@ -167,6 +172,8 @@ async def adopt(request: Request, grant: Grant) -> Response:
                 adopted.append(await insert_config(connection, grant.project_id, by_name[name]))
             except Conflict:
                 continue
+        adopted_names = [config.name for config in adopted]
+        await audit(connection, request, grant, Action.TEMPLATES_ADOPTED, names=adopted_names)
     made = {config.name for config in adopted}
     return json_response(Adopted(adopted, [name for name in names if name not in made]))
 
@@ -229,7 +236,7 @@ ENDPOINTS = (
         method="GET",
         path="/v1/score-configs",
         handler=list_,
-        scope=Scope.SCORES_READ,
+        needs=Scope.SCORES_READ,
         tag="Score configs",
         summary="List score configs by name",
         query=(
@@ -243,7 +250,7 @@ ENDPOINTS = (
         method="POST",
         path="/v1/score-configs",
         handler=create,
-        scope=Scope.CONFIGS_WRITE,
+        needs=Scope.CONFIGS_WRITE,
         tag="Score configs",
         summary="Create a score config",
         body=ConfigDraft,
@@ -254,7 +261,7 @@ ENDPOINTS = (
         method="GET",
         path="/v1/score-configs/{id}",
         handler=get,
-        scope=Scope.SCORES_READ,
+        needs=Scope.SCORES_READ,
         tag="Score configs",
         summary="Get a score config",
         answers={200: ScoreConfig},
@@ -264,7 +271,7 @@ ENDPOINTS = (
         method="PATCH",
         path="/v1/score-configs/{id}",
         handler=update,
-        scope=Scope.CONFIGS_WRITE,
+        needs=Scope.CONFIGS_WRITE,
         tag="Score configs",
         summary="Change a score config",
         description="Makes a new version; stored scores keep the version that judged them.",
@@ -276,7 +283,7 @@ ENDPOINTS = (
         method="POST",
         path="/v1/score-configs/{id}/check",
         handler=check,
-        scope=Scope.SCORES_READ,
+        needs=Scope.SCORES_READ,
         tag="Score configs",
         summary="Check a proposed rule against the stored scores",
         description="A dry run of a change: how many stored scores of the config's name it would refuse, by code, with "
@@ -289,7 +296,7 @@ ENDPOINTS = (
         method="POST",
         path="/v1/score-configs/{id}/archive",
         handler=archive,
-        scope=Scope.CONFIGS_WRITE,
+        needs=Scope.CONFIGS_WRITE,
         tag="Score configs",
         summary="Archive a score config",
         description="Its name is free again, and scores that name the config are rejected.",
@@ -300,7 +307,7 @@ ENDPOINTS = (
         method="POST",
         path="/v1/score-configs/{id}/restore",
         handler=restore,
-        scope=Scope.CONFIGS_WRITE,
+        needs=Scope.CONFIGS_WRITE,
         tag="Score configs",
         summary="Restore an archived score config",
         description="409 when its name has another active config by now.",
@@ -311,7 +318,7 @@ ENDPOINTS = (
         method="GET",
         path="/v1/score-templates",
         handler=list_templates,
-        scope=Scope.SCORES_READ,
+        needs=Scope.SCORES_READ,
         tag="Score configs",
         summary="List the score templates",
         answers={200: TemplateList},
@@ -321,7 +328,7 @@ ENDPOINTS = (
         method="POST",
         path="/v1/score-templates/adopt",
         handler=adopt,
-        scope=Scope.CONFIGS_WRITE,
+        needs=Scope.CONFIGS_WRITE,
         tag="Score configs",
         summary="Adopt score templates as score configs",
         body=Adoption,

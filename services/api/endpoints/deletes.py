@@ -1,16 +1,18 @@
 """`DELETE /v1/scores/{id}` and `POST /v1/scores/delete`. A delete is final (SPEC 3)."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 from redis.exceptions import RedisError
 from starlette.requests import Request
 from starlette.responses import Response
 
+from services.api.audit import audit
 from services.api.bodies import read_body
 from services.api.context import Context, context_of
 from services.api.job_start import start_job
 from services.api.queries.scores import count_scores
+from services.api.writes.audit_log import Action
 from shared.deletion import delete_scores, lock_scores_alone
 from shared.errors import BrokenRule, NotFound, QueryTooWide, StoreUnavailable
 from shared.filters import ScoreFilters
@@ -45,6 +47,8 @@ async def delete_one(request: Request, grant: Grant) -> Response:
     async with context.writing(grant.project_id) as connection:
         await lock_scores_alone(connection, grant.project_id)
         deleted = await delete_scores(connection, grant.project_id, [score_id], version)
+        if deleted:
+            await audit(connection, request, grant, Action.SCORE_DELETED, score_id)
     if not deleted:
         raise NotFound("There is no such score.")
     return Response(status_code=204)
@@ -62,8 +66,13 @@ async def delete_many(request: Request, grant: Grant) -> Response:
     if wanted.dry_run:
         return json_response(DryRun(count=count))
     arguments = DeleteScores(ids=ids, filters=wanted.filter, version=version)
-    job = await start_job(context, grant.project_id, JobKind.DELETE_SCORES, arguments, count)
+    job = await start_job(request, grant, JobKind.DELETE_SCORES, arguments, count, _told(wanted))
     return json_response(job, 202, {"Location": f"/v1/jobs/{job.id}"})
+
+
+def _told(wanted: DeleteRequest) -> dict[str, Any]:
+    """For the audit log: a filter as it was asked for, of ids how many."""
+    return {"ids": len(wanted.ids)} if wanted.ids else {"filter": wanted.filter}
 
 
 async def _count(context: Context, grant: Grant, wanted: DeleteRequest, version: int) -> int | None:
@@ -89,7 +98,7 @@ ENDPOINTS = (
         method="POST",
         path="/v1/scores/delete",
         handler=delete_many,
-        scope=Scope.SCORES_DELETE,
+        needs=Scope.SCORES_DELETE,
         tag="Scores",
         summary="Delete scores by ids or by filter",
         description="As a background job. `dry_run` only counts. What is received after the request stays.",
@@ -101,7 +110,7 @@ ENDPOINTS = (
         method="DELETE",
         path="/v1/scores/{id:path}",
         handler=delete_one,
-        scope=Scope.SCORES_DELETE,
+        needs=Scope.SCORES_DELETE,
         tag="Scores",
         summary="Delete one score",
         description="Final: a copy that was received before and is still in the queue stays away, also after a 404.",

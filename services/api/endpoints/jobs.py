@@ -7,9 +7,8 @@ from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.api.context import context_of
+from services.api.context import context_of, query_of
 from services.api.job_start import wait_for_job
-from services.api.params import Query
 from services.api.writes.jobs import get_job, list_jobs
 from shared.errors import NotFound
 from shared.http.endpoint import Endpoint, Parameter
@@ -27,7 +26,7 @@ class JobList(Struct):
 
 
 async def list_(request: Request, grant: Grant) -> Response:
-    query = Query(request.query_params.multi_items())
+    query = query_of(request)
     limit = query.whole_number("limit", 1, LIMIT_MAX, LIMIT_MAX)
     query.done()
     async with context_of(request).reading(grant.project_id) as connection:
@@ -36,7 +35,7 @@ async def list_(request: Request, grant: Grant) -> Response:
 
 
 async def get(request: Request, grant: Grant) -> Response:
-    query = Query(request.query_params.multi_items())
+    query = query_of(request)
     wait = query.whole_number("wait", 0, WAIT_SECONDS_MAX, 0)
     query.done()
     context, job_id = context_of(request), parse_uuid(request.path_params["id"])
@@ -54,7 +53,7 @@ ENDPOINTS = (
         method="GET",
         path="/v1/jobs",
         handler=list_,
-        scope=Scope.SCORES_READ,
+        needs=Scope.SCORES_READ,
         tag="Jobs",
         summary="List background jobs, newest first",
         query=(Parameter("limit", Annotated[int, Meta(ge=1, le=LIMIT_MAX)], "How many at the most."),),
@@ -65,7 +64,7 @@ ENDPOINTS = (
         method="GET",
         path="/v1/jobs/{id}",
         handler=get,
-        scope=Scope.SCORES_READ,
+        needs=Scope.SCORES_READ,
         tag="Jobs",
         summary="How a background job stands",
         description="`counts` says what became of the scores so far, `total` how many there were when it was made.",

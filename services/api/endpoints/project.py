@@ -7,8 +7,11 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response
 
+from services.api.audit import audit
 from services.api.bodies import read_body
+from services.api.changes import changes_of
 from services.api.context import context_of
+from services.api.writes.audit_log import Action
 from services.api.writes.projects import Project, get_project, set_retention
 from shared.errors import NotFound
 from shared.http.endpoint import Endpoint
@@ -39,6 +42,7 @@ async def update(request: Request, grant: Grant) -> Response:
     async with context_of(request).writing(grant.project_id) as connection:
         if change.retention_days is not UNSET:
             await set_retention(connection, grant.project_id, change.retention_days)
+        await audit(connection, request, grant, Action.PROJECT_CHANGED, grant.project_id, **changes_of(change))
         project = await get_project(connection, grant.project_id)
     return json_response(_found(project, grant.project_id))
 
@@ -54,7 +58,7 @@ ENDPOINTS = (
         method="GET",
         path="/v1/project",
         handler=get,
-        scope=Scope.SCORES_READ,
+        needs=Scope.SCORES_READ,
         tag="Project",
         summary="The project of the key",
         answers={200: Project},
@@ -64,7 +68,7 @@ ENDPOINTS = (
         method="PATCH",
         path="/v1/project",
         handler=update,
-        scope=Scope.ADMIN,
+        needs=Scope.ADMIN,
         tag="Project",
         summary="Change how long the project keeps its scores",
         body=ProjectChange,

@@ -9,8 +9,7 @@ from redis.exceptions import RedisError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.api.context import Context, context_of
-from services.api.params import Query
+from services.api.context import Context, context_of, query_of
 from services.api.queries.receipts import Counts, get_counts
 from services.api.queries.rejected import RejectedScore, rejected_of_batch
 from shared.dead_letters import address_in
@@ -51,7 +50,7 @@ class Receipt(Struct, kw_only=True):
 
 
 async def get(request: Request, grant: Grant) -> Response:
-    query = Query(request.query_params.multi_items())
+    query = query_of(request)
     seconds = query.whole_number("wait", 0, WAIT_SECONDS_MAX, 0)
     query.done()
     context, batch_id = context_of(request), request.path_params["batch_id"]
@@ -122,7 +121,7 @@ ENDPOINTS = (
         method="GET",
         path="/v1/batches/{batch_id}",
         handler=get,
-        scope=Scope.SCORES_READ,
+        needs=Scope.SCORES_READ,
         tag="Batches",
         summary="The receipt of a batch",
         description="What became of the scores of one request: pending, or done with their counts and rejections.",

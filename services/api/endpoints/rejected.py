@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.api.bodies import read_body
-from services.api.context import Context, context_of
+from services.api.context import Context, context_of, query_of
 from services.api.cursors import read_rejected_cursor, write_rejected_cursor
 from services.api.job_start import start_job, wait_for_job
 from services.api.params import Query, window
@@ -68,7 +68,7 @@ class RejectedDryRun(Struct, kw_only=True):
 
 
 async def list_(request: Request, grant: Grant) -> Response:
-    query = Query(request.query_params.multi_items())
+    query = query_of(request)
     filters = _filters(query)
     limit = query.whole_number("limit", 1, LIMIT_MAX, LIMIT_DEFAULT)
     cursor = query.cursor()
@@ -87,7 +87,7 @@ async def list_(request: Request, grant: Grant) -> Response:
 
 
 async def counts(request: Request, grant: Grant) -> Response:
-    query = Query(request.query_params.multi_items())
+    query = query_of(request)
     filters = _filters(query)
     query.done()
     async with context_of(request).reading(grant.project_id) as connection:
@@ -127,7 +127,9 @@ async def replay_one(request: Request, grant: Grant) -> Response:
     rejected = await _one(context, grant.project_id, request.path_params["id"])
     edited = await _edited(request)
     arguments = RejectedJob(filters=RejectedFilters(id=(rejected.id,)), before=await _now(context), edited=edited)
-    job = await start_job(context, grant.project_id, JobKind.REPLAY_REJECTED, arguments, 1)
+    job = await start_job(
+        request, grant, JobKind.REPLAY_REJECTED, arguments, 1, {"id": rejected.id, "edited": edited is not None}
+    )
     job = await wait_for_job(context, grant.project_id, job, WAIT_SECONDS)
     return json_response(job, 200 if job.state.is_final else 202, {"Location": f"/v1/jobs/{job.id}"})
 
@@ -164,7 +166,7 @@ async def delete_one(request: Request, grant: Grant) -> Response:
     context = context_of(request)
     rejected = await _one(context, grant.project_id, request.path_params["id"])
     arguments = RejectedJob(filters=RejectedFilters(id=(rejected.id,)), before=await _now(context))
-    job = await start_job(context, grant.project_id, JobKind.DELETE_REJECTED, arguments, 1)
+    job = await start_job(request, grant, JobKind.DELETE_REJECTED, arguments, 1, {"id": rejected.id})
     job = await wait_for_job(context, grant.project_id, job, WAIT_SECONDS)
     return Response(status_code=204 if job.state.is_final else 202, headers={"Location": f"/v1/jobs/{job.id}"})
 
@@ -183,7 +185,7 @@ async def _start(request: Request, grant: Grant, kind: JobKind) -> Response:
     if wanted.dry_run:
         return json_response(RejectedDryRun(count=total))
     arguments = RejectedJob(filters=wanted.filter, before=await _now(context))
-    job = await start_job(context, grant.project_id, kind, arguments, total)
+    job = await start_job(request, grant, kind, arguments, total, {"filter": wanted.filter})
     return json_response(job, 202, {"Location": f"/v1/jobs/{job.id}"})
 
 
@@ -204,7 +206,7 @@ ENDPOINTS = (
         method="GET",
         path="/v1/rejected-scores",
         handler=list_,
-        scope=Scope.SCORES_READ,
+        needs=Scope.SCORES_READ,
         tag=_TAG,
         summary="List rejected scores, newest first",
         query=(
@@ -219,7 +221,7 @@ ENDPOINTS = (
         method="GET",
         path="/v1/rejected-scores/counts",
         handler=counts,
-        scope=Scope.SCORES_READ,
+        needs=Scope.SCORES_READ,
         tag=_TAG,
         summary="Count rejected scores by code and name",
         query=_FILTERS,
@@ -230,7 +232,7 @@ ENDPOINTS = (
         method="POST",
         path="/v1/rejected-scores/replay",
         handler=replay_many,
-        scope=Scope.SCORES_WRITE,
+        needs=Scope.SCORES_WRITE,
         tag=_TAG,
         summary="Replay rejected scores",
         description="As a background job: each is judged by the rules in force now, with the time and the place among "
@@ -243,7 +245,7 @@ ENDPOINTS = (
         method="POST",
         path="/v1/rejected-scores/delete",
         handler=delete_many,
-        scope=Scope.SCORES_DELETE,
+        needs=Scope.SCORES_DELETE,
         tag=_TAG,
         summary="Delete rejected scores",
         body=RejectedSelection,
@@ -254,7 +256,7 @@ ENDPOINTS = (
         method="GET",
         path="/v1/rejected-scores/{id}",
         handler=get,
-        scope=Scope.SCORES_READ,
+        needs=Scope.SCORES_READ,
         tag=_TAG,
         summary="Get one rejected score with the score as it was sent",
         answers={200: RejectedScore},
@@ -264,7 +266,7 @@ ENDPOINTS = (
         method="POST",
         path="/v1/rejected-scores/{id}/replay",
         handler=replay_one,
-        scope=Scope.SCORES_WRITE,
+        needs=Scope.SCORES_WRITE,
         tag=_TAG,
         summary="Replay one rejected score, edited if need be",
         description="With a body, `score` is judged in place of what was sent. 200 when the job has ended, 202 while "
@@ -278,7 +280,7 @@ ENDPOINTS = (
         method="DELETE",
         path="/v1/rejected-scores/{id}",
         handler=delete_one,
-        scope=Scope.SCORES_DELETE,
+        needs=Scope.SCORES_DELETE,
         tag=_TAG,
         summary="Delete one rejected score",
         answers={202: None, 204: None},

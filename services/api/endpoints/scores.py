@@ -9,9 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.api.bodies import read_body
-from services.api.context import context_of
+from services.api.context import context_of, query_of
 from services.api.cursors import read_cursor, write_cursor
-from services.api.params import FILTER_PARAMETERS, Query, score_filters
+from services.api.params import FILTER_PARAMETERS, score_filters
 from services.api.queries.scores import (
     Order,
     Position,
@@ -68,7 +68,7 @@ class TracesAnswer(Struct):
 
 
 async def list_(request: Request, grant: Grant) -> Response:
-    query = Query(request.query_params.multi_items())
+    query = query_of(request)
     filters = score_filters(query)
     order: Order = query.word("order", Order, "desc")  # type: ignore[arg-type]
     limit = query.whole_number("limit", 1, LIMIT_MAX, LIMIT_DEFAULT)
@@ -137,7 +137,7 @@ async def of_traces(request: Request, grant: Grant) -> Response:
 
 
 def _limit(request: Request) -> int:
-    query = Query(request.query_params.multi_items())
+    query = query_of(request)
     limit = query.whole_number("limit", 1, LIMIT_MAX, LIMIT_MAX)
     query.done()
     return limit
@@ -160,7 +160,7 @@ ENDPOINTS = (
         method="GET",
         path="/v1/scores",
         handler=list_,
-        scope=Scope.SCORES_READ,
+        needs=Scope.SCORES_READ,
         tag="Scores",
         summary="List scores",
         description="By time (`scored_at`, then `id`), newest first. Every filter holds together with the others; the "
@@ -179,7 +179,7 @@ ENDPOINTS = (
         method="GET",
         path="/v1/scores/{id:path}",
         handler=get,
-        scope=Scope.SCORES_READ,
+        needs=Scope.SCORES_READ,
         tag="Scores",
         summary="Get one score",
         description="404 with the code `score_rejected` and the reason if that is what became of it.",
@@ -190,7 +190,7 @@ ENDPOINTS = (
         method="GET",
         path="/v1/traces/{trace_id:path}/spans/{span_id:path}/scores",
         handler=of_span,
-        scope=Scope.SCORES_READ,
+        needs=Scope.SCORES_READ,
         tag="Traces",
         summary="The scores of a span",
         query=(_LIMIT,),
@@ -201,7 +201,7 @@ ENDPOINTS = (
         method="GET",
         path="/v1/traces/{trace_id:path}/scores",
         handler=of_trace,
-        scope=Scope.SCORES_READ,
+        needs=Scope.SCORES_READ,
         tag="Traces",
         summary="The scores of a trace and of its spans",
         query=(_LIMIT,),
@@ -212,7 +212,7 @@ ENDPOINTS = (
         method="POST",
         path="/v1/traces/scores",
         handler=of_traces,
-        scope=Scope.SCORES_READ,
+        needs=Scope.SCORES_READ,
         tag="Traces",
         summary="The scores of up to 500 traces",
         body=TracesQuery,

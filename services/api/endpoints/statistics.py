@@ -11,11 +11,10 @@ from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.api.context import context_of
+from services.api.context import context_of, query_of
 from services.api.params import (
     FILTER_PARAMETERS,
     GROUP_BY_MAX,
-    Query,
     days_before,
     granularity,
     group_by,
@@ -91,7 +90,7 @@ class Trends(Struct, kw_only=True):
 
 
 async def aggregate(request: Request, grant: Grant) -> Response:
-    query = Query(request.query_params.multi_items())
+    query = query_of(request)
     filters, dimensions = score_filters(query), group_by(query)
     with_percentiles = query.flag("percentiles", default=True)
     query.done()
@@ -117,7 +116,7 @@ async def aggregate(request: Request, grant: Grant) -> Response:
 
 
 async def histogram(request: Request, grant: Grant) -> Response:
-    query = Query(request.query_params.multi_items())
+    query = query_of(request)
     filters = score_filters(query)
     bins = query.whole_number("bins", 1, BINS_MAX, BINS_DEFAULT)
     edges = numbers(query, "edges", BINS_MAX + 1)
@@ -157,7 +156,7 @@ def _histogram(name: str, edges: Sequence[float], counts: Sequence[int]) -> Hist
 
 
 async def trends(request: Request, grant: Grant) -> Response:
-    query = Query(request.query_params.multi_items())
+    query = query_of(request)
     filters, dimensions, tz, step = score_filters(query), group_by(query, 1), zone(query), granularity(query)
     days = query.whole_number("days", 1, DAYS_MAX, 0)
     query.done()
@@ -235,7 +234,7 @@ ENDPOINTS = (
         method="GET",
         path="/v1/scores/aggregate",
         handler=aggregate,
-        scope=Scope.SCORES_READ,
+        needs=Scope.SCORES_READ,
         tag="Statistics",
         summary="Statistics per name and data type",
         description="Exact, never sampled. Windows of time, names, sources, data types and environments are answered "
@@ -252,7 +251,7 @@ ENDPOINTS = (
         method="GET",
         path="/v1/scores/histogram",
         handler=histogram,
-        scope=Scope.SCORES_READ,
+        needs=Scope.SCORES_READ,
         tag="Statistics",
         summary="How the numeric values of one name are spread",
         query=(
@@ -267,7 +266,7 @@ ENDPOINTS = (
         method="GET",
         path="/v1/scores/trends",
         handler=trends,
-        scope=Scope.SCORES_READ,
+        needs=Scope.SCORES_READ,
         tag="Statistics",
         summary="Statistics per bucket of time",
         description="Calendar buckets of any IANA time zone. Without `from`, the last `days` days, today included.",

@@ -24,7 +24,7 @@ from services.worker.config_cache import ConfigCache
 from services.worker.jobs.delete_rejected import delete_rejected_chunk
 from services.worker.jobs.delete_scores import delete_chunk
 from services.worker.jobs.housekeeping import apply_retention, forget_receipts, forget_tombstones
-from services.worker.jobs.reconcile_keys import reconcile_keys
+from services.worker.jobs.keys import reconcile_keys, record_key_use
 from services.worker.jobs.replay_rejected import replay_chunk
 from services.worker.jobs.running import BackgroundJobs, Work, stale_jobs
 from services.worker.jobs.tidy_consumers import tidy_consumers
@@ -111,6 +111,9 @@ class Jobs:
         if wrong:
             log.info("keys_reconciled", wrong=wrong)
 
+    async def record_key_use(self, _context: dict[str, Any]) -> None:
+        await record_key_use(self._pool, self._redis)
+
     async def verify_recent_rollups(self, _context: dict[str, Any]) -> None:
         await self._verify(utc_now() - RECENT)
 
@@ -150,6 +153,7 @@ async def _open_arq_worker(jobs: Jobs, metrics: WorkerMetrics) -> Worker:
         functions=[func(ask, name=RUN_JOB, timeout=ASK_SECONDS_MAX, max_tries=3, keep_result=0)],
         cron_jobs=[
             scheduled(jobs.reconcile_keys, second=EVERY_5_SECONDS, run_at_startup=True),
+            scheduled(jobs.record_key_use, second={9, 24, 39, 54}),
             scheduled(jobs.verify_recent_rollups, minute={17}, second={0}, timeout=1800),
             scheduled(jobs.verify_all_rollups, hour={3}, minute={41}, second={0}, timeout=6 * 3600),
             scheduled(jobs.run_stale_jobs, second={7, 22, 37, 52}, run_at_startup=True),

@@ -1,0 +1,67 @@
+"""How often somebody may try to sign in. Counted for every address that is tried, whether there is such a member or
+not: being throttled tells nothing."""
+
+import math
+import time
+
+from limits import RateLimitItem, RateLimitItemPerMinute
+from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from shared.errors import TooManyAttempts
+from shared.keys import hash_of
+
+WINDOW_MINUTES = 15
+# One who mistypes is let alone; one who guesses has to wait. For a member from everywhere there are more, so that a
+# stranger can't lock somebody out by failing in their name from one place.
+EACH_FROM_ONE_PLACE = RateLimitItemPerMinute(10, WINDOW_MINUTES)
+ALL_FROM_ONE_PLACE = RateLimitItemPerMinute(100, WINDOW_MINUTES)
+EACH_FROM_EVERYWHERE = RateLimitItemPerMinute(100, WINDOW_MINUTES)
+
+
+class SignInThrottle:
+    """Counts in Redis, for all processes; while Redis is away each process counts by itself."""
+
+    def __init__(self, redis: Redis) -> None:
+        storage = RedisStorage(
+            "async+redis://",
+            implementation="redispy",
+            key_prefix="assay:sign-in",
+            connection_pool=redis.connection_pool,  # type: ignore[arg-type]
+        )
+        self._shared = SlidingWindowCounterRateLimiter(storage)
+        self._own = SlidingWindowCounterRateLimiter(MemoryStorage())
+
+    async def take(self, email: str, address: str) -> None:
+        """Count an attempt. Raises `TooManyAttempts`."""
+        for item, name in self._limits(email, address):
+            try:
+                await self._take(self._shared, item, name)
+            except (RedisError, OSError):
+                await self._take(self._own, item, name)
+
+    async def forget(self, email: str, address: str) -> None:
+        """Who has signed in starts anew."""
+        item, name = self._limits(email, address)[0]
+        try:
+            await self._shared.clear(item, name)
+        except (RedisError, OSError):
+            await self._own.clear(item, name)
+
+    async def _take(self, counter: SlidingWindowCounterRateLimiter, item: RateLimitItem, name: str) -> None:
+        if await counter.hit(item, name):
+            return
+        reset_at, _ = await counter.get_window_stats(item, name)
+        seconds = min(WINDOW_MINUTES * 60, max(1, math.ceil(reset_at - time.time())))
+        raise TooManyAttempts("Too many attempts to sign in. Wait a while.", seconds)
+
+    def _limits(self, email: str, address: str) -> list[tuple[RateLimitItem, str]]:
+        """Redis is told the digest of an e-mail address, not the address."""
+        who = hash_of(email.lower()).hex()[:32]
+        return [
+            (EACH_FROM_ONE_PLACE, f"{who} {address}"),
+            (ALL_FROM_ONE_PLACE, f"* {address}"),
+            (EACH_FROM_EVERYWHERE, f"{who} *"),
+        ]
