@@ -7,7 +7,11 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from argon2 import PasswordHasher
 
+from services.api.writes.members import set_password
+from shared.access import Role
+from tests.accounts import SignedInMember, a_member
 from tests.builders import a_categorical_config, a_numeric_config, a_score
 from tests.contract.documents import API, INGEST, Operation, assert_documented, operations_of
 from tests.stack import Stack, running_worker
@@ -21,14 +25,22 @@ class Walker:
     stack: Stack
     answered: dict[Operation, set[int]] = field(default_factory=dict)
 
-    async def ask(self, label: str, *, body: Any = None, query: dict[str, Any] | None = None, **ids: str) -> Any:
+    async def ask(
+        self,
+        label: str,
+        *,
+        body: Any = None,
+        query: dict[str, Any] | None = None,
+        by: SignedInMember | None = None,
+        **ids: str,
+    ) -> Any:
         """`label` is the method and the path of the document; `ids` fill the path. Returns the body of the answer."""
         method, path = label.split(" ")
         answer = await self.stack.api.request(
             method,
             path.format(**{name: quote(text, safe="") for name, text in ids.items()}),
             params=query,
-            headers=self.stack.project.headers,
+            headers=by.headers if by else self.stack.project.headers,
             json=body,
         )
         assert_documented(API, (method, path), answer)
@@ -145,6 +157,63 @@ async def walk_project(walker: Walker) -> None:
     await walker.ask("PATCH /v1/project", body={"retention_days": 0})
 
 
+async def walk_keys(walker: Walker) -> None:
+    made = await walker.ask("POST /v1/api-keys", body={"name": "n", "scopes": ["scores:read"]})
+    await walker.ask("POST /v1/api-keys", body={"name": "n", "scopes": []})
+    await walker.ask("GET /v1/api-keys")
+    await walker.ask("POST /v1/api-keys/{id}/rotate", id=made["api_key"]["id"], body={})
+    await walker.ask("POST /v1/api-keys/{id}/rotate", id="nothing", body={})
+    await walker.ask("DELETE /v1/api-keys/{id}", id=made["api_key"]["id"])
+    await walker.ask("POST /v1/api-keys/{id}/rotate", id=made["api_key"]["id"], body={})
+    await walker.ask("GET /v1/audit-log", query={"action": "key_made"})
+
+
+async def walk_workspace(walker: Walker, owner: SignedInMember) -> None:
+    here: dict[str, Any] = {"by": owner, "workspace_id": str(owner.workspace_id)}
+    path = "/v1/workspaces/{workspace_id}"
+    await walker.ask("GET /v1/workspaces", by=owner)
+    await walker.ask("GET /v1/workspaces")
+    await walker.ask(f"PATCH {path}", body={"name": "Other"}, **here)
+    await walker.ask(f"GET {path}/projects", **here)
+    made = await walker.ask(f"POST {path}/projects", body={"slug": "new", "name": "New"}, **here)
+    await walker.ask(f"POST {path}/projects", body={"slug": "new", "name": "New"}, **here)
+    await walker.ask(f"PATCH {path}/projects/{{project_id}}", body={"name": "N"}, project_id=made["id"], **here)
+    await walker.ask(f"GET {path}/audit-log", **here)
+
+
+async def walk_members(walker: Walker, owner: SignedInMember) -> None:
+    here: dict[str, Any] = {"by": owner, "workspace_id": str(owner.workspace_id)}
+    path = "/v1/workspaces/{workspace_id}"
+    invitation = {"email": "new@example.org", "role": "viewer"}
+    first = await walker.ask(f"POST {path}/invitations", body=invitation, **here)
+    await walker.ask(f"GET {path}/invitations", **here)
+    gone = first["invitation"]["id"]
+    await walker.ask(f"DELETE {path}/invitations/{{invitation_id}}", invitation_id=gone, **here)
+    token = (await walker.ask(f"POST {path}/invitations", body=invitation, **here))["token"]
+    await walker.ask("POST /v1/invitations/accept", body={"token": token, "password": "correct horse battery"})
+    await walker.ask("POST /v1/invitations/accept", body={"token": token, "password": "correct horse battery"})
+    members = (await walker.ask(f"GET {path}/members", **here))["items"]
+    [new] = [member["id"] for member in members if member["email"] == "new@example.org"]
+    await walker.ask(f"PATCH {path}/members/{{member_id}}", member_id=new, body={"role": "admin"}, **here)
+    await walker.ask(f"PATCH {path}/members/{{member_id}}", member_id=str(owner.id), body={"role": "admin"}, **here)
+    await walker.ask(f"DELETE {path}/members/{{member_id}}", member_id=new, **here)
+
+
+async def walk_session(walker: Walker) -> None:
+    owner = await a_member(walker.stack, Role.OWNER)
+    async with walker.stack.connection() as connection:
+        await set_password(connection, owner.id, PasswordHasher().hash("correct horse battery"))
+    await walker.ask("POST /v1/session", body={"email": owner.email, "password": "correct horse battery"})
+    await walker.ask("POST /v1/session", body={"email": owner.email, "password": "wrong"})
+    await walker.ask("GET /v1/session", by=owner)
+    await walker.ask("GET /v1/sessions", by=owner)
+    passwords = {"current_password": "correct horse battery", "new_password": "another long password"}
+    await walker.ask("POST /v1/password", body=passwords, by=owner)
+    await walker.ask("DELETE /v1/session", by=await a_member(walker.stack, Role.OWNER))
+    await walker.ask("DELETE /v1/sessions", by=await a_member(walker.stack, Role.OWNER))
+    await walker.ask("GET /v1/sessions", by=owner)
+
+
 async def test_every_answer_of_the_api_is_as_documented(walker: Walker) -> None:
     await walk_configs(walker)
     batch_id = await scores_of_every_kind(walker.stack)
@@ -154,6 +223,11 @@ async def test_every_answer_of_the_api_is_as_documented(walker: Walker) -> None:
     await walk_rejected(walker, batch_id)
     await walk_deletes(walker)
     await walk_project(walker)
+    await walk_keys(walker)
+    owner = await a_member(walker.stack, Role.OWNER)
+    await walk_workspace(walker, owner)
+    await walk_members(walker, owner)
+    await walk_session(walker)
 
     walked = {operation for operation, answers in walker.answered.items() if min(answers) < 300}
     assert walked == operations_of(API), "an endpoint that nobody walks through"
