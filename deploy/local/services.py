@@ -45,6 +45,7 @@ def service_environment(settings: Settings, home: Home, database_url: str, redis
         "ASSAY_API_PORT": str(settings.api_port),
         "ASSAY_WORKER_PORT": str(worker_port),
         "ASSAY_LOG_FORMAT": "json",
+        "ASSAY_COOKIE_SECURE": "false",  # there is no TLS here
     }
 
 

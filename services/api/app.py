@@ -27,6 +27,7 @@ from services.api.endpoints import (
     workspaces,
 )
 from services.api.gate import Gate, documented
+from services.api.join_page import join_routes
 from services.api.key_store import look_up_in
 from services.api.metrics import ApiMetrics
 from services.api.query_budget import QueryBudget
@@ -136,6 +137,7 @@ def make_app(context: Context, keys: KnownKeys) -> Starlette:
             *routes(ENDPOINTS, gate.admit),
             *health_routes(VERSION, {"store": store_trouble}, metrics.register, told={"queue": queue_trouble}),
             *document_routes(DOCUMENT),
+            *join_routes(),
         ],
         middleware=[Middleware(RequestIds, metrics=metrics, failure_response=failure_response)],
         exception_handlers=HANDLERS,

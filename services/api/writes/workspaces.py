@@ -87,6 +87,12 @@ async def find_workspace(connection: Connection, slug: str) -> UUID | None:
     return found
 
 
+async def list_all_workspaces(connection: Connection) -> Sequence[tuple[UUID, str]]:
+    """Ids and slugs, for the operator."""
+    rows = await connection.fetch("SELECT id, slug FROM workspaces ORDER BY slug")
+    return [(row["id"], row["slug"]) for row in rows]
+
+
 async def rename_workspace(connection: Connection, workspace_id: UUID, name: str) -> None:
     """Twice is harmless."""
     await connection.execute("UPDATE workspaces SET name = $2 WHERE id = $1", workspace_id, name)
