@@ -11,7 +11,18 @@ import uvloop
 
 from bench.figures import Figure, table
 from bench.house import House
-from bench.parts import end_to_end, growth, ingest, latency, memory, partitions, persist, retention, servers
+from bench.parts import (
+    end_to_end,
+    growth,
+    ingest,
+    latency,
+    memory,
+    partitions,
+    persist,
+    retention,
+    row_security,
+    servers,
+)
 from bench.plan import Plan
 from bench.results import Run, keep, machine, refresh_readme, summary, versions
 from bench.rows import REAL_COUNT, read_rows
@@ -29,6 +40,7 @@ PARTS: dict[str, Part] = {
     "growth": growth.measure,
     "retention": retention.measure,
     "partitions": partitions.measure,
+    "row-security": row_security.measure,
 }
 SHORT_PARTS = ["ingest", "end-to-end", "latency"]
 

@@ -23,6 +23,8 @@ from deploy.local.redis import EmbeddedRedis
 
 CHECKOUT = Path(__file__).parents[1]
 STREAMS = "assay:scores:*"
+LOGINS = {"api": ("api", "assay_api"), "worker": ("worker", "assay_worker")}
+"""Of each kind of service that opens the database: the login by which it comes, and the role that has its rights."""
 _READY_SECONDS = 60
 
 
@@ -63,6 +65,8 @@ class House:
         self.postgres = self._stack.enter_context(EmbeddedPostgres(self._folder / "postgres"))
         self.redis = self._stack.enter_context(EmbeddedRedis(self._folder / "redis"))
         self._run("shared.schema", "migrate")
+        for login, role in LOGINS.values():
+            self._run("shared.schema", "login", login, role, sent=self.postgres.password_for(login))
         self.credentials = msgspec.json.decode(self._run("services.api.setup"), type=Credentials)
         return self
 
@@ -76,9 +80,12 @@ class House:
         return {"postgres": self.postgres.process.pid, "redis": self.redis.process.pid}
 
     @contextmanager
-    def service(self, name: str, module: str | None = None, arguments: tuple[str, ...] = ()) -> Iterator[Service]:
+    def service(
+        self, name: str, module: str | None = None, arguments: tuple[str, ...] = (), *, as_owner: bool = False
+    ) -> Iterator[Service]:
         """Run `python -m module` (services.<kind> if not given) until the end of the block. The kind is what stands
-        before a hyphen in the name; what is no service of Assay's is a kind of ingest."""
+        before a hyphen in the name; what is no service of Assay's is a kind of ingest. It comes to the database by a
+        login with its own rights, or as the owner of the tables."""
         port = free_port()
         before_hyphen = name.partition("-")[0]
         kind = before_hyphen if before_hyphen in ("worker", "api") else "ingest"
@@ -86,7 +93,7 @@ class House:
             name=name,
             command=[sys.executable, "-m", module or f"services.{kind}", *arguments],
             log=self._folder / f"{name}.log",
-            env={**self._environment(), f"ASSAY_{kind.upper()}_PORT": str(port)},
+            env={**self._environment(None if as_owner else kind), f"ASSAY_{kind.upper()}_PORT": str(port)},
             cwd=CHECKOUT,
         )
         service = Service(name, Process(program), port)
@@ -118,14 +125,20 @@ class House:
                 if answer.status_code not in (201, 409):
                     raise RuntimeError(f"no config {config['name']}: {answer.status_code} {answer.text}")
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, kind: str | None = None) -> dict[str, str]:
         """Production's defaults: nothing that is set for an Assay of this machine's user."""
+        database_url = self.postgres.url_for(LOGINS[kind][0]) if kind in LOGINS else self.postgres.url
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("ASSAY_")}
-        return {**inherited, "DATABASE_URL": self.postgres.url, "REDIS_URL": self.redis.url}
+        return {**inherited, "DATABASE_URL": database_url, "REDIS_URL": self.redis.url}
 
-    def _run(self, *command: str) -> bytes:
+    def _run(self, *command: str, sent: str = "") -> bytes:
         done = subprocess.run(
-            [sys.executable, "-m", *command], env=self._environment(), cwd=CHECKOUT, capture_output=True, check=False
+            [sys.executable, "-m", *command],
+            env=self._environment(),
+            cwd=CHECKOUT,
+            input=sent.encode(),
+            capture_output=True,
+            check=False,
         )
         if done.returncode != 0:
             raise RuntimeError(f"{' '.join(command)}: {done.stderr.decode(errors='replace')[-2000:]}")
