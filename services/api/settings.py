@@ -18,8 +18,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = 8
     query_timeout_ms: Annotated[int, Meta(description="Limit of one statement.", ge=100)] = 10_000
     key_cache_seconds: Annotated[
-        float, Meta(description="How long a known key is trusted without asking; a revoked one stops in 10 s.", le=5)
-    ] = 5.0
+        float, Meta(description="How long a known key is trusted without asking; a revoked one stops in 10 s.", le=4)
+    ] = 4.0
     project_queries_max: Annotated[
         int, Meta(description="Queries of one project at once in one process, before 429.", ge=1)
     ] = 5

@@ -29,8 +29,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     flood_burst: Annotated[float, Meta(description="Scores at once before that.", gt=0)] = 20_000.0
     redis_timeout_seconds: Annotated[float, Meta(description="How long an answer of Redis is awaited.", gt=0)] = 5.0
     key_cache_seconds: Annotated[
-        float, Meta(description="How long a known key is trusted without asking; a revoked one stops in 10 s.", le=5)
-    ] = 5.0
+        float, Meta(description="How long a known key is trusted without asking; a revoked one stops in 10 s.", le=4)
+    ] = 4.0
     stop_pause_seconds: Annotated[
         float, Meta(description="How long a stopping process says that it is not ready before it closes.", ge=0, le=60)
     ] = 0.0
