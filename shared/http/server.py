@@ -7,6 +7,8 @@ from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.tasks import end_tasks
 
@@ -50,10 +52,11 @@ async def serve(
     """Serve `app` until `stop` is set and every request in hand is answered (30 s at most).
 
     Between the stop and the closing of the listener lie `pause_seconds` in which the process says that it is not ready:
-    the time that load balancers need to look elsewhere.
+    the time that load balancers need to look elsewhere. Its answers say `Connection: close` then: whoever keeps
+    connections open lets go of them by itself, and sends no request into the one that is just being closed here.
     """
     config = uvicorn.Config(
-        app,
+        _parting(app),
         host=host,
         port=port,
         loop="none",
@@ -78,3 +81,17 @@ async def serve(
     server.should_exit = True
     stopping.cancel()
     await serving
+
+
+def _parting(app: Starlette) -> ASGIApp:
+    """`app`, whose answers end their connections once the process stops."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_parting(message: Message) -> None:
+            if message["type"] == "http.response.start" and getattr(app.state, "is_stopping", False):
+                MutableHeaders(scope=message)["Connection"] = "close"
+            await send(message)
+
+        await app(scope, receive, send_parting)
+
+    return answer
