@@ -27,17 +27,19 @@ def health_routes(
     version: str, needed: Mapping[str, Check], register: Register, *, told: Mapping[str, Check] | None = None
 ) -> list[Route]:
     """`needed` parts decide whether the process is ready; `told` ones are only told. Once the process stops it is not
-    ready any more, while it still answers."""
+    ready any more, while it still answers. `/readyz?exclude=<part>` does not ask that part: for a proxy, which is to
+    turn away from a process that stops, but not from one that says better than the proxy what is wrong."""
 
     async def healthz(_request: Request) -> Response:
         return PlainTextResponse("ok")
 
     async def readyz(request: Request) -> Response:
-        troubles = {part: await _in_time(check) for part, check in needed.items()}
+        excluded = request.query_params.getlist("exclude")
+        troubles = {part: await _in_time(check) for part, check in needed.items() if part not in excluded}
         if getattr(request.app.state, "is_stopping", False):
             troubles["process"] = "stopping"
         ready = not any(troubles.values())
-        troubles |= {part: await _in_time(check) for part, check in (told or {}).items()}
+        troubles |= {part: await _in_time(check) for part, check in (told or {}).items() if part not in excluded}
         readiness = Readiness(ready, version, {part: trouble or "ok" for part, trouble in troubles.items()})
         return json_response(readiness, 200 if ready else 503)
 

@@ -163,12 +163,12 @@ _PAGE = """<!doctype html>
 <head>
   <meta charset="utf-8">
   <title>{title}</title>
-  <link rel="stylesheet" href="/docs/ui/swagger-ui.css">
+  <link rel="stylesheet" href="docs/ui/swagger-ui.css">
 </head>
 <body>
   <div id="ui"></div>
-  <script src="/docs/ui/swagger-ui-bundle.js"></script>
-  <script>SwaggerUIBundle({{url: "/openapi.json", dom_id: "#ui", persistAuthorization: true}})</script>
+  <script src="docs/ui/swagger-ui-bundle.js"></script>
+  <script>SwaggerUIBundle({{url: "openapi.json", dom_id: "#ui", persistAuthorization: true}})</script>
 </body>
 </html>
 """

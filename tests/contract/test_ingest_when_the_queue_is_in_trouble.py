@@ -132,6 +132,8 @@ async def test_a_redis_that_goes_away_is_a_503_also_for_a_known_key(mortal_redis
 
             assert_problem(answer, 503, "queue_unavailable")
             assert (await intake.client.get("/readyz")).status_code == 503
+            assert (await intake.client.get("/readyz?exclude=queue")).json()["parts"] == {}
+            assert (await intake.client.get("/readyz?exclude=queue")).status_code == 200
             assert (await intake.client.get("/healthz")).status_code == 200
 
 

@@ -1,5 +1,7 @@
 """What holds for every request to either service: a request id, and errors as problem documents."""
 
+import re
+
 import pytest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -94,6 +96,16 @@ async def test_readiness_names_the_parts(stack: Stack) -> None:
 
     assert (ingest["ready"], ingest["parts"]) == (True, {"queue": "ok"})
     assert (api["ready"], api["parts"]) == (True, {"store": "ok", "queue": "ok"})
+
+
+async def test_the_browsable_page_finds_its_parts_behind_any_prefix(stack: Stack) -> None:
+    """A proxy serves ingest's page below a prefix: the page names nothing by an absolute path."""
+    for service in (stack.ingest, stack.api):
+        page = (await service.get("/docs")).text
+
+        assert not re.findall(r"""(?:href|src|url)\s*[=:]\s*["']/""", page)
+        for part in re.findall(r"""(?:href|src|url)\s*[=:]\s*["']([^"']+)""", page):
+            assert (await service.get(f"/{part}")).status_code == 200
 
 
 async def test_no_key_and_no_payload_is_in_the_metrics(intake: Intake) -> None:
