@@ -42,7 +42,7 @@ check: $(DEV_STAMP) ## check format, lint, types, import contracts, the OpenAPI 
 	PYTHONPATH=sdk/python/src $(BIN)/lint-imports
 	$(BIN)/python -m docs.openapi --check
 	$(BIN)/python -m docs.access --check
-	$(BIN)/python -m deploy.local.lock_check requirements/run.txt requirements/dev.txt
+	$(BIN)/python -m deploy.local.lock_check requirements/serve.txt requirements/run.txt requirements/dev.txt
 
 format: $(DEV_STAMP) ## put the code in its standard form
 	$(BIN)/ruff format .
@@ -65,6 +65,7 @@ openapi: $(DEV_STAMP) ## write docs/openapi/*.json and the table of access again
 
 lock: $(DEV_STAMP) ## choose and pin the newest versions that requirements/*.in allow
 	cd requirements && ../$(BIN)/uv pip compile $(COMPILE) run.in --output-file run.txt
+	cd requirements && ../$(BIN)/uv pip compile $(COMPILE) --constraints run.txt serve.in --output-file serve.txt
 	cd requirements && ../$(BIN)/uv pip compile $(COMPILE) --constraints run.txt dev.in --output-file dev.txt
 
 clean: ## remove the virtual environment and caches; data in .assay/ stays
