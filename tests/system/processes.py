@@ -27,13 +27,15 @@ def free_port() -> int:
 
 @dataclass
 class Service:
-    """One process of `services.<name>` on a port of its own."""
+    """One process of `services.<name>` on a port of its own, with this Python and from this checkout unless said so."""
 
     name: str
     database_url: str
     redis_url: str
     settings: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
+    python: tuple[str, ...] = (sys.executable,)
+    folder: Path = ROOT
     _process: "subprocess.Popen[bytes] | None" = None
 
     @property
@@ -52,8 +54,8 @@ class Service:
     def start(self, *, wait: bool = True) -> Self:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", f"services.{self.name}"],
-                cwd=ROOT,
+                [*self.python, "-m", f"services.{self.name}"],
+                cwd=self.folder,
                 env=self._environment(),
                 stdout=log,
                 stderr=log,
