@@ -9,6 +9,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from deploy.container import healthcheck
@@ -148,7 +149,7 @@ async def test_what_the_image_holds_is_enough_to_take_in_a_score_and_read_it(
 
             assert await wait_until(is_there, what="the score")
             assert (await client.get(f"{api.url}/docs/ui/swagger-ui.css")).status_code == 200
-        assert _uid_of(ingest.pid) == image.uid
+        assert psutil.Process(ingest.pid).uids().real == image.uid
         assert image.run("healthcheck.py", "ingest", ASSAY_INGEST_PORT=str(ingest.port)) == ""
     assert image.written() == []
 
@@ -156,7 +157,3 @@ async def test_what_the_image_holds_is_enough_to_take_in_a_score_and_read_it(
 def test_a_container_whose_service_does_not_answer_is_not_healthy(image: Image) -> None:
     with pytest.raises(subprocess.CalledProcessError):
         image.run("healthcheck.py", "api", ASSAY_API_PORT=str(free_port()))
-
-
-def _uid_of(pid: int) -> int:
-    return Path(f"/proc/{pid}").stat().st_uid
