@@ -115,13 +115,9 @@ async def wait_for_postgres(url: str, pause_seconds: float = 0.5) -> None:
             return
 
 
-async def has_row_security(url: str) -> bool:
+async def has_row_security(pool: Pool) -> bool:
     """Whether this login is subject to row-level security: an owner of the tables, or a superuser, is not."""
-    connection = await asyncpg.connect(url, timeout=10)
-    try:
-        return bool(await connection.fetchval("SELECT row_security_active('scores')"))
-    finally:
-        await connection.close()
+    return bool(await pool.fetchval("SELECT row_security_active('scores')"))
 
 
 def is_passing(error: BaseException) -> bool:

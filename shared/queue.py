@@ -58,6 +58,11 @@ def key_of(stream: int) -> str:
     return f"assay:scores:{stream // 2}" + (":bulk" if stream % 2 else "")
 
 
+def label_of(stream: int) -> str:
+    """For metrics: the shard's number, and `-bulk` for its bulk stream."""
+    return f"{stream // 2}" + ("-bulk" if stream % 2 else "")
+
+
 def batch_id_of(stream: int, entry_id: str) -> str:
     """The handle that a sender gets: the place in the queue, so that a receipt needs no bookkeeping of its own."""
     return f"{entry_id}-{stream}"
@@ -169,8 +174,11 @@ class StreamState(Struct, frozen=True):
 
     @property
     def label(self) -> str:
-        """For metrics: the shard's number, and `-bulk` for its bulk stream."""
-        return f"{self.stream // 2}" + ("-bulk" if self.stream % 2 else "")
+        return label_of(self.stream)
+
+    def age_seconds(self, now_ms: int) -> float:
+        """Of its oldest unfinished entry; 0 if it has none."""
+        return 0.0 if self.oldest_ms is None else max(0.0, (now_ms - self.oldest_ms) / 1000)
 
 
 async def states(redis: Redis, shards: int) -> tuple[int, list[StreamState]]:

@@ -1,15 +1,12 @@
-"""Open Redis, and say at start when it is set so that an accepted score could be lost."""
+"""Open Redis, wait for it, and say whether it answers."""
 
 import asyncio
 
 import structlog
 from redis.asyncio import BlockingConnectionPool, Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
 log = structlog.get_logger()
-
-# What each setting must be so that a reply leaves only after the write is on disk, and nothing is ever evicted.
-_DURABLE = {"appendonly": {"yes"}, "appendfsync": {"always"}, "maxmemory-policy": {"noeviction"}}
 
 
 def open_redis(url: str, *, timeout_seconds: float = 5.0, connections_max: int = 50) -> Redis:
@@ -41,15 +38,10 @@ async def wait_for_redis(redis: Redis, pause_seconds: float = 0.5) -> None:
             return
 
 
-async def undurable_settings(redis: Redis) -> dict[str, str]:
-    """The settings of this Redis under which a crash can lose what a 202 promised; {} when it is set as documented.
-
-    A managed Redis may forbid CONFIG: then {} with a log line, because nothing is known.
-    """
+async def redis_trouble(redis: Redis) -> str | None:
+    """None when Redis answers: for `/readyz`."""
     try:
-        answers = [await redis.config_get(name) for name in _DURABLE]
-    except ResponseError:
-        log.warning("queue_durability_unknown", reason="CONFIG GET is not allowed here")
-        return {}
-    found = {name: str(value) for answer in answers for name, value in answer.items()}
-    return {name: found[name] for name, good in _DURABLE.items() if found.get(name) not in good}
+        await redis.ping()
+    except (RedisError, OSError) as error:
+        return f"the queue can't be reached: {type(error).__name__}"
+    return None

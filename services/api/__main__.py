@@ -6,17 +6,15 @@ import sys
 import structlog
 import uvloop
 
-from services.api.app import open_app, wait_for_parts
+from services.api.app import open_app
 from services.api.settings import Settings
-from shared.http.server import serve, stop_on_signals, unless_stopped
+from shared.http.server import serve, stop_on_signals
 from shared.logs import configure_logs
 from shared.settings import SettingsError, read_settings
 
 
 async def run(settings: Settings) -> None:
     stop = stop_on_signals()
-    if not await unless_stopped(wait_for_parts(settings), stop):
-        return
     async with open_app(settings) as app:
         structlog.get_logger().info("api_started", host=settings.host, port=settings.api_port)
         await serve(app, settings.host, settings.api_port, stop, pause_seconds=settings.stop_pause_seconds)

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+import asyncpg
 import structlog
-from redis.exceptions import RedisError
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
@@ -35,21 +35,21 @@ from services.api.session_cookie import SECURE_NAME
 from services.api.settings import Settings
 from services.api.sign_in_throttle import SignInThrottle
 from shared.http.endpoint import routes
-from shared.http.health import health_routes
+from shared.http.health import Health
 from shared.http.openapi import document, document_routes
 from shared.http.problem import HANDLERS, failure_response
 from shared.http.request_id import RequestIds
 from shared.key_use import keep_telling_use
 from shared.known_keys import KnownKeys
-from shared.metrics import Register
-from shared.postgres import has_row_security, open_pool, wait_for_postgres
+from shared.postgres import Pool, has_row_security, open_pool
 from shared.quotas import Quotas
-from shared.redis_client import open_redis
-from shared.schema.runner import wait_for_schema
+from shared.redis_client import open_redis, redis_trouble
+from shared.schema.check import SchemaCheck
 from shared.tasks import end_tasks
-from shared.version import VERSION
 
 log = structlog.get_logger()
+
+ROW_SECURITY_SECONDS = 5.0
 
 # Statistics first: `/v1/scores/{id}` takes every path below `/v1/scores/`.
 ENDPOINTS = (
@@ -75,14 +75,6 @@ DOCUMENT = document(
 )
 
 
-async def wait_for_parts(settings: Settings) -> None:
-    """Return once Postgres and the schema are there; services start in any order."""
-    await wait_for_postgres(settings.database_url)
-    await wait_for_schema(settings.database_url)
-    if not await has_row_security(settings.database_url):
-        log.warning("row_security_bypassed", wanted="a login of the role assay_api")
-
-
 @asynccontextmanager
 async def open_app(settings: Settings) -> AsyncIterator[Starlette]:
     """The app, with its connections and its tasks running until the end of the block."""
@@ -94,17 +86,23 @@ async def open_app(settings: Settings) -> AsyncIterator[Starlette]:
         plans="force_custom_plan",  # a window of ten seconds and one of ten years are read in different ways
     )
     redis = open_redis(settings.redis_url)
-    metrics = ApiMetrics(Register())
+    metrics = ApiMetrics()
+    metrics.pool.watch("api", pool)
+    schema = SchemaCheck(pool)
+    # Without Redis reads still work.
+    health = Health(metrics, {"store": schema.trouble}, told={"queue": lambda: redis_trouble(redis)}, schema=schema)
     complete_through = CompleteThrough(redis, metrics, settings.queue_shards)
     budget = QueryBudget(settings.project_queries_max)
-    context = Context(pool, redis, settings, metrics, complete_through, budget, SignInThrottle(redis))
+    context = Context(pool, redis, settings, metrics, complete_through, schema, budget, SignInThrottle(redis))
     keys = KnownKeys(look_up_in(context), settings.key_cache_seconds)
     tasks = [
         asyncio.create_task(complete_through.run(), name="complete-through"),
+        asyncio.create_task(health.watch(), name="health"),
         asyncio.create_task(keep_telling_use(redis, keys), name="key-use"),
+        asyncio.create_task(_tell_row_security(pool), name="row-security"),
     ]
     try:
-        yield make_app(context, keys)
+        yield make_app(context, keys, health)
     finally:
         await end_tasks(tasks)
         with suppress(TimeoutError):
@@ -112,30 +110,25 @@ async def open_app(settings: Settings) -> AsyncIterator[Starlette]:
         await redis.aclose()
 
 
-def make_app(context: Context, keys: KnownKeys) -> Starlette:
+async def _tell_row_security(pool: Pool) -> None:
+    """Say it where the login is held to no project, once that can be told."""
+    while True:
+        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+            if not await has_row_security(pool):
+                log.warning("row_security_bypassed", wanted="a login of the role assay_api")
+            return
+        await asyncio.sleep(ROW_SECURITY_SECONDS)
+
+
+def make_app(context: Context, keys: KnownKeys, health: Health) -> Starlette:
     metrics = context.metrics
     gate = Gate(context, keys, Quotas(context.redis))
-    metrics.pool_size.set_function(context.pool.get_size)
-    metrics.pool_idle.set_function(context.pool.get_idle_size)
-
-    async def store_trouble() -> str | None:
-        try:
-            await context.pool.fetchval("SELECT 1", timeout=2)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the part is not well
-            return f"Postgres can't be reached: {type(error).__name__}"
-        return None
-
-    async def queue_trouble() -> str | None:
-        try:
-            await context.redis.ping()
-        except (RedisError, OSError) as error:
-            return f"the queue can't be reached: {type(error).__name__}"
-        return None
-
+    metrics.waiting_requests.set_function(lambda: context.waiters.count)
+    metrics.expect_failures((endpoint.method, endpoint.path) for endpoint in ENDPOINTS)
     app = Starlette(
         routes=[
             *routes(ENDPOINTS, gate.admit),
-            *health_routes(VERSION, {"store": store_trouble}, metrics.register, told={"queue": queue_trouble}),
+            *health.routes(),
             *document_routes(DOCUMENT),
             *join_routes(),
         ],

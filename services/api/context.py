@@ -21,6 +21,7 @@ from services.api.settings import Settings
 from services.api.sign_in_throttle import SignInThrottle
 from shared.errors import QueryTooWide, StoreUnavailable
 from shared.postgres import Connection, Pool, is_passing, project_transaction
+from shared.schema.check import SchemaCheck
 
 ACQUIRE_SECONDS = 5.0
 STORE_ERRORS = (
@@ -66,6 +67,7 @@ class Context:
     settings: Settings
     metrics: ApiMetrics
     complete_through: CompleteThrough
+    schema: SchemaCheck
     budget: QueryBudget
     throttle: SignInThrottle
     passwords: Passwords = field(default_factory=Passwords)
@@ -101,8 +103,10 @@ class Context:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
+        if self.schema.is_behind:
+            raise StoreUnavailable("The store has not been brought to this release's schema yet.")
         try:
-            async with self.pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+            async with self._acquired() as connection:
                 yield connection
         except asyncpg.QueryCanceledError as error:
             seconds = self.settings.query_timeout_ms / 1000
@@ -111,6 +115,15 @@ class Context:
             if is_passing(error):
                 raise StoreUnavailable("The store of scores can't be reached.") from error
             raise
+
+    @asynccontextmanager
+    async def _acquired(self) -> AsyncIterator[Connection]:
+        with self.metrics.pool_wait_seconds.time():
+            connection = await self.pool.acquire(timeout=ACQUIRE_SECONDS)
+        try:
+            yield connection
+        finally:
+            await self.pool.release(connection)
 
 
 def query_of(request: Request) -> Query:

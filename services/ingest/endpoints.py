@@ -114,7 +114,9 @@ class ScoreIntake:
         return stream_of(envelope.project_id, self._settings.queue_shards, bulk=True)
 
     def _count(self, request: Request, decoded: Decoded, batch_id: str | None) -> None:
-        self._metrics.accepted.inc(len(decoded.ids))
+        if decoded.ids:
+            self._metrics.accepted.inc(len(decoded.ids))
+            self._metrics.batch_scores.observe(len(decoded.ids))
         for code, count in Counter(refused.code for refused in decoded.refused).items():
             self._metrics.refused.labels(code).inc(count)
         request.scope["assay.facts"] = {

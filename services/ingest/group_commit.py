@@ -6,6 +6,7 @@ answers of the one before are told; who waits for an answer before sending again
 """
 
 import asyncio
+import time
 
 import structlog
 from redis.asyncio import Redis
@@ -70,7 +71,7 @@ class GroupCommit:
         return group
 
     async def _write(self, group: list[_Waiting]) -> None:
-        self._metrics.commit_entries.observe(len(group))
+        started = time.perf_counter()
         # As one transaction Redis writes and syncs its file once for the group. Without it, it does so for each 16 KiB
         # that it has read: that made `appendfsync always` cost a sync for every batch of 100.
         pipeline = self._redis.pipeline(transaction=len(group) > 1)
@@ -83,6 +84,9 @@ class GroupCommit:
             # Who waits behind would only wait for the same: all are told now.
             group, self._waiting, self._waiting_bytes = group + self._waiting, [], 0
             answers = [error] * len(group)
+        else:
+            self._metrics.commit_entries.observe(len(group))
+            self._metrics.commit_seconds.observe(time.perf_counter() - started)
         for (_, _, done), answer in zip(group, answers, strict=True):
             if not done.done():  # its client may have gone
                 _settle(done, answer)

@@ -65,13 +65,23 @@ class QueueWatch:
         await self._tell_clock(found)
         self._has_looked = True
         for state in found:
-            age_seconds = 0.0 if state.oldest_ms is None else max(0.0, (now_ms - state.oldest_ms) / 1000)
             self._entries[state.stream] = state.entries
             self._bytes[state.stream] = state.bytes_used
-            self._age_seconds[state.stream] = age_seconds
-            self._metrics.queue_entries.labels(state.label).set(state.entries)
-            self._metrics.queue_bytes.labels(state.label).set(state.bytes_used)
-            self._metrics.queue_oldest_seconds.labels(state.label).set(age_seconds)
+            self._age_seconds[state.stream] = state.age_seconds(now_ms)
+            self._tell(state, now_ms)
+
+    def _tell(self, state: StreamState, now_ms: int) -> None:
+        label, age_seconds = state.label, state.age_seconds(now_ms)
+        self._metrics.queue_entries.labels(label).set(state.entries)
+        self._metrics.queue_bytes.labels(label).set(state.bytes_used)
+        self._metrics.queue_oldest_seconds.labels(label).set(age_seconds)
+        self._metrics.queue_used_ratio.labels(label).set(
+            max(
+                state.entries / self._limits.entries_max,
+                state.bytes_used / self._limits.bytes_max,
+                age_seconds / self._limits.age_max_seconds,
+            )
+        )
 
     async def _tell_clock(self, found: list[StreamState]) -> None:
         set_back: dict[int, int] = {}

@@ -7,7 +7,7 @@ import sys
 import structlog
 import uvloop
 
-from services.worker.app import open_worker, wait_for_parts
+from services.worker.app import open_worker
 from services.worker.settings import Settings
 from shared.http.server import serve, stop_on_signals, unless_stopped
 from shared.logs import configure_logs
@@ -18,14 +18,13 @@ ROLES = {"persist", "jobs"}
 
 async def run(settings: Settings) -> None:
     stop = stop_on_signals()
-    if not await unless_stopped(wait_for_parts(settings), stop):
-        return
     async with open_worker(settings, stop) as worker:
-        structlog.get_logger().info("worker_started", roles=settings.worker_roles, port=settings.worker_port)
         page_stop = asyncio.Event()
-        page = asyncio.create_task(serve(worker.page(), settings.host, settings.worker_port, page_stop))
+        page = asyncio.create_task(serve(worker.page, settings.host, settings.worker_port, page_stop))
         try:
-            await worker.run()
+            if await unless_stopped(worker.wait_for_parts(), stop):
+                structlog.get_logger().info("worker_started", roles=settings.worker_roles, port=settings.worker_port)
+                await worker.run()
         finally:
             page_stop.set()
             await page

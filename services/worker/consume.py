@@ -11,7 +11,7 @@ from services.worker.backoff import waits
 from services.worker.handle import Handler, Stopped
 from services.worker.metrics import WorkerMetrics
 from services.worker.settings import Settings
-from shared import dead_letters, queue
+from shared import queue
 from shared.queue import Entry
 
 log = structlog.get_logger()
@@ -21,7 +21,6 @@ READ_ENTRIES_MAX = 1000
 READ_BYTES_MAX = 8 << 20  # JSON of one read of one stream, by what entries held lately
 FIRST_ENTRIES = 16
 CLAIM_ENTRIES_MAX = 100
-TELL_SECONDS = 1.0
 STUCK_IDLE_TIMES = 3  # whose entries were taken over and who still holds its locks by then
 
 Step = Callable[[], Awaitable[None]]
@@ -51,7 +50,6 @@ class Consumer:
                 lanes.create_task(self._lane(self._take_new), name=f"lane-{number}")
             lanes.create_task(self._lane(self._take_over), name="take-over")
             lanes.create_task(self._lane(self._end_stuck_writers), name="end-stuck-writers")
-            lanes.create_task(self._lane(self._tell_queue), name="tell-queue")
 
     async def _lane(self, step: Step) -> None:
         wait = waits()
@@ -124,11 +122,6 @@ class Consumer:
     async def _end_stuck_writers(self) -> None:
         await self._pause(self._settings.claim_idle_seconds)
         await self._handler.end_stuck_writers(STUCK_IDLE_TIMES * self._settings.claim_idle_seconds)
-
-    async def _tell_queue(self) -> None:
-        self._metrics.tell_queue(*await queue.states(self._redis, self._settings.queue_shards))
-        self._metrics.dead_letters_kept.set(await dead_letters.count(self._redis))
-        await self._pause(TELL_SECONDS)
 
     async def _pause(self, seconds: float) -> None:
         try:

@@ -26,7 +26,6 @@ from services.worker.persist import persist
 from services.worker.settings import Settings
 from shared.dead_letters import DeadLetter, dead_letters, remove
 from shared.envelope import address_of
-from shared.metrics import Register
 from shared.postgres import Pool, open_pool
 from shared.redis_client import open_redis
 from shared.settings import SettingsError, read_settings
@@ -43,7 +42,7 @@ async def list_letters(redis: Redis) -> int:
 
 async def retry(redis: Redis, pool: Pool, wanted: Sequence[str]) -> int:
     """Each in a transaction of its own, so that one that still can't be written holds up no other."""
-    cache = ConfigCache(WorkerMetrics(Register()))
+    cache = ConfigCache(WorkerMetrics())
     tried: dict[str, str | None] = {}
     async for letter in dead_letters(redis):
         batch_id = letter.entry.batch_id

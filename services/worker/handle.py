@@ -24,7 +24,7 @@ from services.worker.stuck_writers import end_stuck_writers
 from shared.clock import utc_now
 from shared.dead_letters import bury
 from shared.postgres import Pool, is_passing, took_too_long
-from shared.queue import Entry, acknowledge
+from shared.queue import Entry, acknowledge, label_of
 
 log = structlog.get_logger()
 
@@ -126,14 +126,15 @@ class Handler:
         """One transaction, tried until it succeeds, and then the entries are let go of: nothing else ever does that
         but `bury`. `seconds` limits each try. Raises what `_until_done` raises."""
 
-        async def write() -> Persisted:
+        async def write() -> tuple[Persisted, float]:
+            started = time.perf_counter()
             async with asyncio.timeout(seconds):
-                return await persist(self._pool, self._cache, batches)
+                persisted = await persist(self._pool, self._cache, batches)
+            return persisted, time.perf_counter() - started
 
-        started = time.perf_counter()
-        persisted = await self._until_done("persist", write, is_hopeless)
+        persisted, took_seconds = await self._until_done("persist", write, is_hopeless)
         self._transactions += 1
-        self._tell(batches, persisted, time.perf_counter() - started)
+        self._tell(batches, persisted, took_seconds)
         entries = [batch.entry for batch in batches]
         await self._until_done("acknowledge", lambda: acknowledge(self._redis, entries))
 
@@ -145,7 +146,7 @@ class Handler:
             # A full Redis refuses it, and only we can empty it: the entry stays pending and will be met again.
             self._tell_trouble("bury", error)
             return
-        self._metrics.dead_letters.inc()
+        self._metrics.dead_letters.labels(label_of(entry.stream)).inc()
         log.error("entry_buried", batch_id=entry.batch_id, reason=unreadable.reason, bytes=len(entry.data))
 
     async def _until_done(
@@ -197,6 +198,7 @@ class Handler:
             self._metrics.rejected.labels(code).inc(count)
         self._metrics.transaction_scores.observe(sum(counts.values()))
         self._metrics.transaction_seconds.labels(persisted.way).observe(seconds)
+        self._metrics.commit_seconds.observe(persisted.commit_seconds)
         now = utc_now()
         for batch in batches:
             self._metrics.visible_seconds.observe(max(0.0, (now - batch.received_at).total_seconds()))

@@ -8,7 +8,9 @@ is newer, and isolates what Postgres refuses.
 Running either twice is harmless: a batch that is in `batches` is done and is passed over.
 """
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Literal, NamedTuple
 from uuid import UUID
 
@@ -42,6 +44,7 @@ class Persisted(Struct, frozen=True):
     way: Literal["straight", "careful"]
     tallies: dict[str, Tally]
     rejection_codes: list[str]
+    commit_seconds: float
     already: int = 0
 
 
@@ -61,18 +64,19 @@ def _is_about_values(error: asyncpg.PostgresError) -> bool:
 
 
 async def _straight(pool: Pool, cache: ConfigCache, batches: Sequence[Batch]) -> Persisted:
-    async with pool.acquire() as connection, connection.transaction():
+    async with _transaction(pool) as (connection, commit):
         await connection.execute("SELECT lock_scores_shared($1)", _projects(batches))
         judged = await _judge(connection, cache, batches)
         settled = settle(batches, judged.candidates, judged.rejections, {}, judged.deleted)
         await insert_batches(connection, batches, settled.tallies)
         await copy_rejections(connection, judged.rejections)
         await copy_scores(connection, list(settled.latest.values()), existing={})
-    return Persisted("straight", settled.tallies, [rejection.verdict.code for rejection in judged.rejections])
+    codes = [rejection.verdict.code for rejection in judged.rejections]
+    return Persisted("straight", settled.tallies, codes, commit.seconds)
 
 
 async def _careful(pool: Pool, cache: ConfigCache, batches: Sequence[Batch]) -> Persisted:
-    async with pool.acquire() as connection, connection.transaction():
+    async with _transaction(pool) as (connection, commit):
         await connection.execute("SELECT lock_scores_alone($1)", _projects(batches))
         done = await done_batches(connection, batches)
         todo = [batch for batch in batches if (batch.project_id, batch.batch_id) not in done]
@@ -80,7 +84,23 @@ async def _careful(pool: Pool, cache: ConfigCache, batches: Sequence[Batch]) -> 
         await copy_rejections(connection, rejections)
         await insert_batches(connection, todo, settled.tallies)
     codes = [rejection.verdict.code for rejection in rejections]
-    return Persisted("careful", settled.tallies, codes, already=len(done))
+    return Persisted("careful", settled.tallies, codes, commit.seconds, already=len(done))
+
+
+class _Commit:
+    """How long the commit of a transaction took, once it is over."""
+
+    seconds = 0.0
+
+
+@asynccontextmanager
+async def _transaction(pool: Pool) -> AsyncIterator[tuple[Connection, _Commit]]:
+    commit = _Commit()
+    async with pool.acquire() as connection:
+        async with connection.transaction():
+            yield connection, commit
+            written_at = time.perf_counter()
+        commit.seconds = time.perf_counter() - written_at
 
 
 async def decide_and_write(

@@ -1,56 +1,109 @@
 """`/healthz` (the process is alive), `/readyz` (it can do its job, and which part can't) and `/metrics`."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Protocol
 
-from msgspec import Struct
+import structlog
+from msgspec import UNSET, Struct, UnsetType
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
 
 from shared.http.responses import json_response
-from shared.metrics import Register
+from shared.metrics import ServiceMetrics
+from shared.version import VERSION
 
 CHECK_SECONDS_MAX = 0.8
+WATCH_SECONDS = 2.0
+
+log = structlog.get_logger()
 
 Check = Callable[[], Awaitable[str | None]]
 """Answers None when its part is well, else what is wrong, in a few words."""
 
 
+class SchemaVersions(Protocol):
+    """`present` is the database's as it was last seen, None while that fails; `wanted` is this release's."""
+
+    present: int | None
+    wanted: int
+
+
 class Readiness(Struct):
+    """What `/readyz` says; the versions of the schema only where a process opens the database."""
+
     ready: bool
     version: str
     parts: dict[str, str]
+    schema_version: int | UnsetType | None = UNSET
+    schema_version_wanted: int | UnsetType = UNSET
 
 
-def health_routes(
-    version: str, needed: Mapping[str, Check], register: Register, *, told: Mapping[str, Check] | None = None
-) -> list[Route]:
+class Health:
     """`needed` parts decide whether the process is ready; `told` ones are only told. Once the process stops it is not
     ready any more, while it still answers. `/readyz?exclude=<part>` does not ask that part: for a proxy, which is to
     turn away from a process that stops, but not from one that says better than the proxy what is wrong."""
 
-    async def healthz(_request: Request) -> Response:
-        return PlainTextResponse("ok")
+    def __init__(
+        self,
+        metrics: ServiceMetrics,
+        needed: Mapping[str, Check],
+        *,
+        told: Mapping[str, Check] | None = None,
+        schema: SchemaVersions | None = None,
+    ) -> None:
+        self._metrics = metrics
+        self._needed = needed
+        self._told = told or {}
+        self._schema = schema
+        self._troubled: set[str] = set()
 
-    async def readyz(request: Request) -> Response:
+    def routes(self) -> list[Route]:
+        return [
+            Route("/healthz", _named("/healthz", _healthz)),
+            Route("/readyz", _named("/readyz", self._readyz)),
+            Route("/metrics", _named("/metrics", self._page)),
+        ]
+
+    async def watch(self) -> None:
+        """Keep the metric of the parts up to date, also where nobody asks for `/readyz`, and log what changes."""
+        while True:
+            for part, trouble in (await _troubles({**self._needed, **self._told})).items():
+                self._metrics.part_ok.labels(part).set(trouble is None)
+                self._tell(part, trouble)
+            await asyncio.sleep(WATCH_SECONDS)
+
+    def _tell(self, part: str, trouble: str | None) -> None:
+        if trouble is not None and part not in self._troubled:
+            self._troubled.add(part)
+            log.warning("part_in_trouble", part=part, trouble=trouble)
+        elif trouble is None and part in self._troubled:
+            self._troubled.discard(part)
+            log.info("part_well_again", part=part)
+
+    async def _readyz(self, request: Request) -> Response:
         excluded = request.query_params.getlist("exclude")
-        troubles = {part: await _in_time(check) for part, check in needed.items() if part not in excluded}
+        troubles = await _troubles(self._needed, excluded)
         if getattr(request.app.state, "is_stopping", False):
             troubles["process"] = "stopping"
         ready = not any(troubles.values())
-        troubles |= {part: await _in_time(check) for part, check in (told or {}).items() if part not in excluded}
-        readiness = Readiness(ready, version, {part: trouble or "ok" for part, trouble in troubles.items()})
+        troubles |= await _troubles(self._told, excluded)
+        readiness = Readiness(ready, VERSION, {part: trouble or "ok" for part, trouble in troubles.items()})
+        if self._schema is not None:
+            readiness.schema_version, readiness.schema_version_wanted = self._schema.present, self._schema.wanted
         return json_response(readiness, 200 if ready else 503)
 
-    async def metrics(_request: Request) -> Response:
+    async def _page(self, _request: Request) -> Response:
+        register = self._metrics.register
         return Response(register.exposition(), media_type=register.content_type)
 
-    return [
-        Route("/healthz", _named("/healthz", healthz)),
-        Route("/readyz", _named("/readyz", readyz)),
-        Route("/metrics", _named("/metrics", metrics)),
-    ]
+
+async def _healthz(_request: Request) -> Response:
+    return PlainTextResponse("ok")
+
+
+async def _troubles(checks: Mapping[str, Check], excluded: Collection[str] = ()) -> dict[str, str | None]:
+    return {part: await _in_time(check) for part, check in checks.items() if part not in excluded}
 
 
 async def _in_time(check: Check) -> str | None:

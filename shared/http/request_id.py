@@ -71,8 +71,7 @@ class RequestIds:
 
     def _tell(self, scope: Scope, status: int, seconds: float) -> None:
         route = _route_of(scope)
-        self._metrics.requests.labels(scope["method"], route, str(status)).inc()
-        self._metrics.request_seconds.labels(route).observe(seconds)
+        self._metrics.answered(scope["method"], route, status, seconds)
         facts: dict[str, Any] = scope.get("assay.facts", {})
         log.info(
             "request_answered",

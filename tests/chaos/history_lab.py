@@ -21,7 +21,6 @@ from services.worker.metrics import WorkerMetrics
 from services.worker.persist import persist
 from shared import queue
 from shared.jobs import JobKind
-from shared.metrics import Register
 from shared.postgres import Pool, open_pool
 from tests.builders import a_categorical_config, a_numeric_config
 from tests.poison import refuse_poison
@@ -72,7 +71,7 @@ class HandWorker:
     def __init__(self, lab: "Lab", name: str) -> None:
         self._lab = lab
         self._name = name
-        self._cache = ConfigCache(WorkerMetrics(Register()))
+        self._cache = ConfigCache(WorkerMetrics())
         self.unsaved: list[Batch] = []
         self.saved: list[Batch] = []
 
@@ -139,7 +138,7 @@ class Lab:
 
     async def run_job(self, job_id: str) -> None:
         """As the worker of the role jobs does when it is asked."""
-        cache = ConfigCache(WorkerMetrics(Register()))
+        cache = ConfigCache(WorkerMetrics())
         work_of: dict[JobKind, Work] = {
             JobKind.DELETE_SCORES: delete_chunk,
             JobKind.REPLAY_REJECTED: lambda connection, job: replay_chunk(connection, job, cache),

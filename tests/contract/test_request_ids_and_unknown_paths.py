@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from shared.http.problem import HANDLERS, failure_response
 from shared.http.request_id import RequestIds
-from shared.metrics import HttpMetrics, Register
+from shared.metrics import HttpMetrics
 from tests.contract.intake import Intake
 from tests.contract.problems import assert_problem
 from tests.stack import Stack, client_of
@@ -72,7 +72,7 @@ async def test_a_failure_of_ours_is_an_opaque_500_with_a_request_id() -> None:
 
     app = Starlette(
         routes=[Route("/fail", fail)],
-        middleware=[Middleware(RequestIds, metrics=HttpMetrics(Register()), failure_response=failure_response)],
+        middleware=[Middleware(RequestIds, metrics=HttpMetrics("api"), failure_response=failure_response)],
         exception_handlers=HANDLERS,
     )
 
@@ -114,6 +114,6 @@ async def test_no_key_and_no_payload_is_in_the_metrics(intake: Intake) -> None:
 
     exposition = (await intake.client.get("/metrics")).text
 
-    assert "assay_http_requests_total" in exposition
+    assert "assay_ingest_http_requests_total" in exposition
     assert "secret" not in exposition
     assert intake.key not in exposition

@@ -7,9 +7,9 @@ import kubernetes_validate
 import pytest
 
 from services.api.settings import Settings as ApiSettings
+from services.ingest.metrics import IngestMetrics
 from services.worker.settings import Settings as WorkerSettings
-from shared.http.health import health_routes
-from shared.metrics import Register
+from shared.http.health import Health
 from shared.queue import key_of, streams_of
 from shared.version import VERSION
 from tests.deploy import caddyfile
@@ -157,7 +157,7 @@ def test_passwords_come_from_secrets_by_reference() -> None:
 @needs_kubectl
 @pytest.mark.parametrize("service", SETTINGS)
 def test_probes_ask_paths_that_exist_at_the_port_that_is_listened_on(service: str) -> None:
-    paths = {route.path for route in health_routes(VERSION, {}, Register())}
+    paths = {route.path for route in Health(IngestMetrics(), {}).routes()}
     container = container_of(service)
 
     assert container["ports"] == [{"name": "http", "containerPort": PORTS[service]}]

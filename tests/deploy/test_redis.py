@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, RedisError
 
 from deploy.local.binaries import redis_server_binary
-from shared.redis_client import undurable_settings
+from services.ingest.redis_watch import DURABLE
 from tests.system.processes import ROOT, free_port
 from tests.waiting import wait_until
 
@@ -70,7 +70,8 @@ async def _answers(client: Redis) -> bool:
 
 async def test_it_is_as_durable_as_the_queue_asks_for(home: Path) -> None:
     async with running(home) as (_, client):
-        assert await undurable_settings(client) == {}
+        found = [await client.config_get(name) for name in DURABLE]
+        assert {name: text for one in found for name, text in one.items()} == DURABLE
         assert int((await client.config_get("maxmemory"))["maxmemory"]) == 1 << 30
 
 

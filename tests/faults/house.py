@@ -129,7 +129,7 @@ async def working(house: House, **settings: Any) -> AsyncIterator[None]:
         redis_url=house.redis_url,
         **{**WORKER_SETTINGS, **settings},
     )
-    async with open_worker(chosen, stop) as worker, client_of(worker.page()) as page:
+    async with open_worker(chosen, stop) as worker, client_of(worker.page) as page:
         house.worker = page
         running = asyncio.create_task(worker.run())
         try:

@@ -74,7 +74,7 @@ async def test_a_batch_that_always_takes_too_long_holds_up_nobody_and_can_be_put
         while not house.told("entry_buried"):
             await house.store(a_score(id=f"quick-{quick}"))
             quick += 1
-        await house.has_counted("assay_worker_dead_letters_kept")
+        await house.has_counted("assay_worker_dead_letter_entries")
 
         assert "QueryCanceledError" in await command(house, "list")
         # It has more time than this worker had.

@@ -15,9 +15,11 @@ import pytest
 
 from deploy.local.privileges import unprivileged
 from services.api.context import Context
+from services.api.metrics import ApiMetrics
 from services.api.query_budget import QueryBudget
 from shared.errors import StoreUnavailable
 from shared.postgres import is_passing, open_pool
+from shared.schema.check import SchemaCheck
 from tests.builders import a_score
 from tests.chaos.house import Server
 from tests.faults.house import MARKS, House, working
@@ -260,19 +262,13 @@ def test_what_a_broken_or_demoted_postgres_says_is_taken_for_passing(error: type
 class BreakingPool:
     """A connection that ends in the middle of an answer can show like this."""
 
-    def acquire(self, *, timeout: float) -> "BreakingPool":
-        return self
-
-    async def __aenter__(self) -> None:
+    async def acquire(self, *, timeout: float) -> None:
         raise asyncpg.InternalClientError("cannot switch to state 15; another operation (2) is in progress")
-
-    async def __aexit__(self, *_: object) -> None:
-        pass
 
 
 async def test_a_connection_that_ends_in_the_middle_of_an_answer_is_a_503() -> None:
-    nothing = cast(Any, None)
-    context = Context(BreakingPool(), nothing, nothing, nothing, nothing, QueryBudget(1), nothing)
+    pool, absent = BreakingPool(), cast(Any, None)
+    context = Context(pool, absent, absent, ApiMetrics(), absent, SchemaCheck(pool), QueryBudget(1), absent)
 
     with pytest.raises(StoreUnavailable):
         async with context.reading(UUID(int=1)):

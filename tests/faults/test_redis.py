@@ -14,7 +14,6 @@ from services.ingest.metrics import IngestMetrics
 from services.ingest.queue_watch import QueueWatch
 from services.ingest.settings import Settings
 from shared.errors import QueueUnavailable
-from shared.metrics import Register
 from tests.builders import a_score
 from tests.chaos.house import Server
 from tests.faults.house import MARKS, House, working
@@ -181,7 +180,7 @@ class OddRedis:
 
 
 async def test_group_commit_outlives_an_error_that_nobody_expected() -> None:
-    commit = GroupCommit(cast("Redis", OddRedis(failures=1)), IngestMetrics(Register()))
+    commit = GroupCommit(cast("Redis", OddRedis(failures=1)), IngestMetrics())
     running = asyncio.create_task(commit.run())
     try:
         with pytest.raises(QueueUnavailable):

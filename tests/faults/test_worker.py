@@ -13,7 +13,6 @@ from services.worker.metrics import WorkerMetrics
 from services.worker.persist import persist
 from shared import queue
 from shared.dead_letters import STREAM
-from shared.metrics import Register
 from shared.postgres import open_pool
 from tests.builders import a_score
 from tests.faults.house import MARKS, House, working
@@ -38,7 +37,7 @@ async def take(house: House, consumer: str) -> list[Batch]:
 async def write(house: House, batches: list[Batch]) -> None:
     """What a worker does up to its commit."""
     pool = await open_pool(house.database_url, size_max=1, statement_timeout_ms=5000, name="dying")
-    await persist(pool, ConfigCache(WorkerMetrics(Register())), batches)
+    await persist(pool, ConfigCache(WorkerMetrics()), batches)
     await pool.close()
 
 

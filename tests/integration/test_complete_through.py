@@ -10,7 +10,6 @@ from services.api.complete_through import HEADER, CompleteThrough
 from services.api.metrics import ApiMetrics
 from shared import dead_letters, queue
 from shared.dead_letters import bury, places
-from shared.metrics import Register
 from tests.unit.making import PROJECT
 
 SHARDS = 8
@@ -39,7 +38,7 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def opened(redis: Redis) -> CompleteThrough:
-    return CompleteThrough(redis, ApiMetrics(Register()), SHARDS)
+    return CompleteThrough(redis, ApiMetrics(), SHARDS)
 
 
 async def an_entry(redis: Redis) -> queue.Entry:
@@ -102,7 +101,7 @@ async def test_one_that_is_buried_while_the_others_are_fetched_is_not_passed_by(
 
 
 async def test_completeness_goes_on_when_the_dead_letters_have_gone(redis: Redis) -> None:
-    complete_through = CompleteThrough(redis, ApiMetrics(Register()), SHARDS, places_seconds=0)
+    complete_through = CompleteThrough(redis, ApiMetrics(), SHARDS, places_seconds=0)
     entry = await an_entry(redis)
     await bury(redis, entry, "a test")
     await complete_through.look()

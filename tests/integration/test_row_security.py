@@ -94,8 +94,12 @@ async def test_a_service_has_no_rights_beyond_its_work(database_url: str, login:
 
 
 async def test_the_api_can_tell_whether_its_login_is_held_to_its_project(database_url: str) -> None:
-    assert await has_row_security(as_login(database_url, API_LOGIN))
-    assert not await has_row_security(database_url)
+    async with (
+        asyncpg.create_pool(as_login(database_url, API_LOGIN), min_size=0) as held,
+        asyncpg.create_pool(database_url, min_size=0) as free,
+    ):
+        assert await has_row_security(held)
+        assert not await has_row_security(free)
 
 
 async def test_the_audit_log_is_only_added_to_even_by_its_owner(connection: Connection) -> None:

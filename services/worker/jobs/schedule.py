@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 import structlog
 from arq import cron, func
+from arq.cron import CronJob
 from arq.typing import WorkerCoroutine
 from arq.worker import Worker
 from redis.asyncio import Redis
@@ -30,6 +31,7 @@ from services.worker.jobs.running import BackgroundJobs, Work, stale_jobs
 from services.worker.jobs.tidy_consumers import tidy_consumers
 from services.worker.jobs.verify_rollups import verify_rollups
 from services.worker.metrics import WorkerMetrics
+from services.worker.schedules import SCHEDULES, Schedule, note_start, note_success
 from services.worker.settings import Settings
 from shared.clock import utc_now
 from shared.job_queue import ask_to_run, open_arq
@@ -43,9 +45,8 @@ RECENT = timedelta(days=2)
 COMPLETION_WAIT_SECONDS = 20
 ASK_SECONDS_MAX = 60
 POLL_SECONDS = 0.1  # what a replay of one score waits for at the most
-EVERY_5_SECONDS = set(range(0, 60, 5))
 
-Job = Callable[[dict[str, Any]], Coroutine[Any, Any, None]]
+Job = Callable[[], Coroutine[Any, Any, None]]
 
 
 async def _run_arq(open_worker: Callable[[], Coroutine[Any, Any, Worker]], stop: asyncio.Event) -> None:
@@ -93,31 +94,46 @@ class Jobs:
             JobKind.REPLAY_REJECTED: lambda connection, job: replay_chunk(connection, job, cache),
             JobKind.DELETE_REJECTED: delete_rejected_chunk,
         }
-        self._background = BackgroundJobs(pool, work_of, lambda kind, state: metrics.job_runs.labels(kind, state).inc())
+        self._background = BackgroundJobs(
+            pool, work_of, lambda kind, state: metrics.background_jobs.labels(kind, state).inc()
+        )
+        self._scheduled: dict[str, Job] = {
+            "reconcile_keys": self.reconcile_keys,
+            "record_key_use": self.record_key_use,
+            "run_stale_jobs": self.run_stale_jobs,
+            "verify_recent_rollups": self.verify_recent_rollups,
+            "verify_all_rollups": self.verify_all_rollups,
+            "apply_retention": self.apply_retention,
+            "housekeeping": self.housekeeping,
+            "tidy_consumers": self.tidy_consumers,
+        }
+        for name in self._scheduled:
+            for result in ("done", "failed"):
+                metrics.schedule_runs.labels(name, result)  # from 0: see `WorkerMetrics`
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run what is asked for, and the schedule, until `stop` is set."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._background.run(stop), name="background-jobs")
-            tasks.create_task(_run_arq(lambda: _open_arq_worker(self, self._metrics), stop), name="schedule")
+            tasks.create_task(_run_arq(self._open_arq_worker, stop), name="schedule")
 
     async def ask(self, _context: dict[str, Any], job_id: str) -> None:
         """The api has made a background job (services.worker.jobs.running). Returns at once: it takes no slot of the
         schedule's."""
         await self._background.ask(UUID(job_id))
 
-    async def reconcile_keys(self, _context: dict[str, Any]) -> None:
+    async def reconcile_keys(self) -> None:
         wrong = await reconcile_keys(self._pool, self._redis)
         if wrong:
             log.info("keys_reconciled", wrong=wrong)
 
-    async def record_key_use(self, _context: dict[str, Any]) -> None:
+    async def record_key_use(self) -> None:
         await record_key_use(self._pool, self._redis)
 
-    async def verify_recent_rollups(self, _context: dict[str, Any]) -> None:
+    async def verify_recent_rollups(self) -> None:
         await self._verify(utc_now() - RECENT)
 
-    async def verify_all_rollups(self, _context: dict[str, Any]) -> None:
+    async def verify_all_rollups(self) -> None:
         await self._verify(None)
 
     async def _verify(self, since: datetime | None) -> None:
@@ -125,65 +141,62 @@ class Jobs:
         self._metrics.rollup_differences.set(len(differences))
         log.info("rollups_verified", differences=len(differences), whole=since is None)
 
-    async def run_stale_jobs(self, _context: dict[str, Any]) -> None:
+    async def run_stale_jobs(self) -> None:
         for job_id in await stale_jobs(self._pool):
             log.warning("job_taken_up_again", job_id=str(job_id))
             await ask_to_run(self._redis, job_id)
 
-    async def apply_retention(self, _context: dict[str, Any]) -> None:
+    async def apply_retention(self) -> None:
         log.info("retention_applied", **msgspec.structs.asdict(await apply_retention(self._pool)))
 
-    async def housekeeping(self, _context: dict[str, Any]) -> None:
+    async def housekeeping(self) -> None:
         tombstones = await forget_tombstones(self._pool, self._redis, self._shards)
         log.info("housekeeping_done", tombstones=tombstones, receipts=await forget_receipts(self._pool))
 
-    async def tidy_consumers(self, _context: dict[str, Any]) -> None:
+    async def tidy_consumers(self) -> None:
         await tidy_consumers(self._redis, self._shards)
 
-
-async def _open_arq_worker(jobs: Jobs, metrics: WorkerMetrics) -> Worker:
-    """Not yet running."""
-
-    def scheduled(job: Job, **when: Any) -> Any:
-        run = cast(WorkerCoroutine, _counted(job, metrics))
-        return cron(run, name=job.__name__, keep_result=0, max_tries=1, **when)
-
-    ask = cast(WorkerCoroutine, jobs.ask)
-    return Worker(
-        functions=[func(ask, name=RUN_JOB, timeout=ASK_SECONDS_MAX, max_tries=3, keep_result=0)],
-        cron_jobs=[
-            scheduled(jobs.reconcile_keys, second=EVERY_5_SECONDS, run_at_startup=True),
-            scheduled(jobs.record_key_use, second={9, 24, 39, 54}),
-            scheduled(jobs.verify_recent_rollups, minute={17}, second={0}, timeout=1800),
-            scheduled(jobs.verify_all_rollups, hour={3}, minute={41}, second={0}, timeout=6 * 3600),
-            scheduled(jobs.run_stale_jobs, second={7, 22, 37, 52}, run_at_startup=True),
-            scheduled(jobs.apply_retention, minute={29}, second={0}, timeout=3600),
-            scheduled(jobs.housekeeping, minute={11, 41}, second={30}, timeout=600),
-            scheduled(jobs.tidy_consumers, minute={5, 35}, second={0}),
-        ],
-        redis_pool=await open_arq(jobs.redis_url),
-        queue_name=QUEUE_NAME,
-        handle_signals=False,
-        keep_result=0,
-        job_serializer=msgspec.msgpack.encode,
-        job_deserializer=msgspec.msgpack.decode,
-        poll_delay=POLL_SECONDS,
-        log_results=False,
-    )
-
-
-def _counted(job: Job, metrics: WorkerMetrics) -> Job:
-    """A job that fails says so and waits for its next time: arq would only log its arguments."""
-    name = job.__name__
-
-    async def run(context: dict[str, Any]) -> None:
+    async def run_scheduled(self, schedule: Schedule) -> None:
+        """One that fails says so and waits for its next time: arq would only log its arguments."""
         try:
-            await job(context)
-        except Exception as error:  # noqa: BLE001 - told, counted, and tried again by the schedule
-            metrics.job_runs.labels(name, "failed").inc()
-            log.warning("job_failed", job=name, reason=type(error).__name__, detail=str(error)[:200])
+            await self._scheduled[schedule.name]()
+            await note_success(self._redis, schedule.name, utc_now())
+        except Exception as error:  # noqa: BLE001 - told, counted, and tried again at its next time
+            self._metrics.schedule_runs.labels(schedule.name, "failed").inc()
+            log.warning("job_failed", job=schedule.name, reason=type(error).__name__, detail=str(error)[:200])
         else:
-            metrics.job_runs.labels(name, "done").inc()
+            self._metrics.schedule_runs.labels(schedule.name, "done").inc()
 
-    run.__qualname__ = name
-    return run
+    async def _open_arq_worker(self) -> Worker:
+        """Not yet running."""
+        redis_pool = await open_arq(self.redis_url)
+        with suppress(RedisError):  # it is full: then nothing is noted
+            await note_start(self._redis, utc_now())
+        ask = cast(WorkerCoroutine, self.ask)
+        return Worker(
+            functions=[func(ask, name=RUN_JOB, timeout=ASK_SECONDS_MAX, max_tries=3, keep_result=0)],
+            cron_jobs=[self._cron_of(schedule) for schedule in SCHEDULES],
+            redis_pool=redis_pool,
+            queue_name=QUEUE_NAME,
+            handle_signals=False,
+            keep_result=0,
+            job_serializer=msgspec.msgpack.encode,
+            job_deserializer=msgspec.msgpack.decode,
+            poll_delay=POLL_SECONDS,
+            log_results=False,
+        )
+
+    def _cron_of(self, schedule: Schedule) -> CronJob:
+        async def run(_context: dict[str, Any]) -> None:
+            await self.run_scheduled(schedule)
+
+        run.__qualname__ = schedule.name
+        return cron(
+            cast(WorkerCoroutine, run),
+            name=schedule.name,
+            timeout=schedule.timeout_seconds,
+            run_at_startup=schedule.at_start,
+            keep_result=0,
+            max_tries=1,
+            **cast(dict[str, Any], schedule.when),
+        )

@@ -1,0 +1,54 @@
+"""The schedules: which there are, when each comes round, and when each last succeeded.
+
+Successes are noted in Redis. So what comes once a night is known after a restart, and every worker can tell that the
+schedules stand still, also one that runs none of them.
+"""
+
+from datetime import datetime
+
+from msgspec import Struct
+from redis.asyncio import Redis
+
+SUCCESSES = "assay:schedules"  # schedule → seconds since 1970
+
+MINUTE = 60
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+
+class Schedule(Struct, frozen=True):
+    """`when` is what the time must match, by the clock of the machine: {"minute": {17}, "second": {0}}."""
+
+    name: str
+    interval_seconds: int
+    when: dict[str, set[int]]
+    timeout_seconds: int = 5 * MINUTE
+    at_start: bool = False
+
+
+SCHEDULES = (
+    Schedule("reconcile_keys", 5, {"second": set(range(0, 60, 5))}, at_start=True),
+    Schedule("record_key_use", 15, {"second": {9, 24, 39, 54}}),
+    Schedule("run_stale_jobs", 15, {"second": {7, 22, 37, 52}}, at_start=True),
+    Schedule("verify_recent_rollups", HOUR, {"minute": {17}, "second": {0}}, 30 * MINUTE),
+    Schedule("verify_all_rollups", DAY, {"hour": {3}, "minute": {41}, "second": {0}}, 6 * HOUR),
+    Schedule("apply_retention", HOUR, {"minute": {29}, "second": {0}}, HOUR),
+    Schedule("housekeeping", 30 * MINUTE, {"minute": {11, 41}, "second": {30}}, 10 * MINUTE),
+    Schedule("tidy_consumers", 30 * MINUTE, {"minute": {5, 35}, "second": {0}}),
+)
+
+
+async def note_success(redis: Redis, name: str, now: datetime) -> None:
+    await redis.hset(SUCCESSES, name, str(now.timestamp()))  # type: ignore[misc]
+
+
+async def note_start(redis: Redis, now: datetime) -> None:
+    """What never succeeded counts from now on, so that it is missed when its time is over."""
+    for schedule in SCHEDULES:
+        await redis.hsetnx(SUCCESSES, schedule.name, str(now.timestamp()))  # type: ignore[misc]
+
+
+async def last_successes(redis: Redis) -> dict[str, float]:
+    """By schedule, in seconds since 1970; empty while no worker has had the role `jobs`."""
+    found: dict[bytes, bytes] = await redis.hgetall(SUCCESSES)  # type: ignore[misc]
+    return {name.decode(): float(seconds) for name, seconds in found.items()}
