@@ -26,6 +26,11 @@ async def ask_to_run(redis: Redis, job_id: UUID) -> None:
     await arq.enqueue_job(RUN_JOB, str(job_id))
 
 
+async def ask_for_schedule(redis: Redis, name: str) -> None:
+    """Let a worker of the role `jobs` run a schedule at once, and not only when it comes round."""
+    await ArqRedis(redis.connection_pool, **_OPTIONS).enqueue_job(name)
+
+
 _OPTIONS: dict[str, Any] = {
     "default_queue_name": QUEUE_NAME,
     "job_serializer": msgspec.msgpack.encode,

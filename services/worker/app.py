@@ -19,7 +19,6 @@ from services.worker.metrics import WorkerMetrics
 from services.worker.settings import Settings
 from shared.http.health import Health
 from shared.postgres import Pool, open_pool, wait_for_postgres
-from shared.queue import ensure_groups
 from shared.redis_client import open_redis, redis_trouble, wait_for_redis
 from shared.schema.check import SchemaCheck
 from shared.schema.runner import wait_for_schema
@@ -85,6 +84,7 @@ class WorkerProcess:
         self._redis = redis
         self._metrics = metrics
         self.page = page
+        page.state.is_starting = True
         self._stop = stop
 
     async def wait_for_parts(self) -> None:
@@ -99,6 +99,7 @@ class WorkerProcess:
         roles = {"persist": self._persist, "jobs": self._jobs}
         chosen = [role.strip() for role in self._settings.worker_roles.split(",")]
         working = [asyncio.create_task(roles[role](), name=role) for role in chosen]
+        self.page.state.is_starting = False
         stopping = asyncio.create_task(self._stop.wait())
         done, _ = await asyncio.wait({*working, stopping}, return_when=asyncio.FIRST_COMPLETED)
         self._stop.set()
@@ -114,7 +115,6 @@ class WorkerProcess:
         await end_tasks(unfinished)
 
     async def _persist(self) -> None:
-        await ensure_groups(self._redis, self._settings.queue_shards)
         handler = Handler(
             self._pool, self._redis, self._metrics, self._stop, scores_max=self._settings.persist_scores_max
         )

@@ -45,6 +45,7 @@ class Consumer:
 
     async def run(self) -> None:
         """Consume until `stop` is set, then finish what is in hand. Whatever goes wrong with Redis is waited out."""
+        await self._make_groups()
         async with asyncio.TaskGroup() as lanes:
             for number in range(self._settings.worker_lanes):
                 lanes.create_task(self._lane(self._take_new), name=f"lane-{number}")
@@ -69,7 +70,8 @@ class Consumer:
                 wait = waits()
 
     async def _make_groups(self) -> None:
-        """A Redis that came back empty has no groups; one that is just loading will be asked again."""
+        """A new Redis has no groups, nor has one that came back empty; one that is full or just loading will be asked
+        again."""
         try:
             await queue.ensure_groups(self._redis, self._settings.queue_shards)
         except (RedisError, OSError) as error:

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from services.worker.metrics import WorkerMetrics
-from services.worker.schedules import SCHEDULES, last_successes
+from services.worker.schedules import SCHEDULES, last_differences, last_successes
 from shared import dead_letters, queue
 
 TELL_SECONDS = 1.0
@@ -42,6 +42,8 @@ class Gauges:
             self._metrics.schedule_interval.labels(schedule.name).set(schedule.interval_seconds)
             if schedule.name in successes:
                 self._metrics.schedule_success.labels(schedule.name).set(successes[schedule.name])
+        for name, count in (await last_differences(self._redis)).items():
+            self._metrics.rollup_differences.labels(name).set(count)
 
     async def _tell_dead_letters(self, now: float) -> None:
         if now < self._places_at + PLACES_SECONDS:

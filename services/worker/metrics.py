@@ -48,7 +48,9 @@ class WorkerMetrics(ServiceMetrics):
             "assay_worker_queue_oldest_seconds", "Age of the oldest unfinished batch.", "stream"
         )
         self.rollup_differences = register.gauge(
-            "assay_worker_rollup_differences", "Rollup buckets that differed from the rows at the last verification."
+            "assay_worker_rollup_differences",
+            "Rollup buckets that differed from the rows when they were last verified.",
+            "schedule",
         )
         self.schedule_runs = register.counter(
             "assay_worker_schedule_runs_total", "Runs of the schedules.", "schedule", "result"

@@ -1,7 +1,7 @@
-"""The schedules: which there are, when each comes round, and when each last succeeded.
+"""The schedules: which there are, when each comes round, when each last succeeded, and what it found.
 
-Successes are noted in Redis. So what comes once a night is known after a restart, and every worker can tell that the
-schedules stand still, also one that runs none of them.
+That is noted in Redis, not in a process. So what comes once a night is known after a restart, and every worker can tell
+that the schedules stand still, also one that runs none of them.
 """
 
 from datetime import datetime
@@ -10,6 +10,7 @@ from msgspec import Struct
 from redis.asyncio import Redis
 
 SUCCESSES = "assay:schedules"  # schedule → seconds since 1970
+DIFFERENCES = "assay:rollup-differences"  # schedule → how many it found when it last verified the rollups
 
 MINUTE = 60
 HOUR = 60 * MINUTE
@@ -52,3 +53,13 @@ async def last_successes(redis: Redis) -> dict[str, float]:
     """By schedule, in seconds since 1970; empty while no worker has had the role `jobs`."""
     found: dict[bytes, bytes] = await redis.hgetall(SUCCESSES)  # type: ignore[misc]
     return {name.decode(): float(seconds) for name, seconds in found.items()}
+
+
+async def note_differences(redis: Redis, name: str, count: int) -> None:
+    await redis.hset(DIFFERENCES, name, str(count))  # type: ignore[misc]
+
+
+async def last_differences(redis: Redis) -> dict[str, int]:
+    """By schedule."""
+    found: dict[bytes, bytes] = await redis.hgetall(DIFFERENCES)  # type: ignore[misc]
+    return {name.decode(): int(count) for name, count in found.items()}

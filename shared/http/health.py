@@ -8,6 +8,7 @@ import structlog
 from msgspec import UNSET, Struct, UnsetType
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
 
 from shared.http.responses import json_response
 from shared.metrics import ServiceMetrics
@@ -40,9 +41,10 @@ class Readiness(Struct):
 
 
 class Health:
-    """`needed` parts decide whether the process is ready; `told` ones are only told. Once the process stops it is not
-    ready any more, while it still answers. `/readyz?exclude=<part>` does not ask that part: for a proxy, which is to
-    turn away from a process that stops, but not from one that says better than the proxy what is wrong."""
+    """`needed` parts decide whether the process is ready; `told` ones are only told. While the process starts or stops
+    (`is_starting`, `is_stopping` in the state of its app) it is not ready either, and answers all the same.
+    `/readyz?exclude=<part>` does not ask that part: for a proxy, which is to turn away from a process that stops, but
+    not from one that says better than the proxy what is wrong."""
 
     def __init__(
         self,
@@ -84,8 +86,9 @@ class Health:
     async def _readyz(self, request: Request) -> Response:
         excluded = request.query_params.getlist("exclude")
         troubles = await _troubles(self._needed, excluded)
-        if getattr(request.app.state, "is_stopping", False):
-            troubles["process"] = "stopping"
+        for state in ("starting", "stopping"):
+            if getattr(request.app.state, f"is_{state}", False):
+                troubles["process"] = state
         ready = not any(troubles.values())
         troubles |= await _troubles(self._told, excluded)
         readiness = Readiness(ready, VERSION, {part: trouble or "ok" for part, trouble in troubles.items()})

@@ -98,6 +98,7 @@ async def test_a_redis_that_stands_still_gives_503_and_a_retry_doubles_nothing(h
 
 async def test_a_full_redis_gives_503_while_the_queue_is_emptied(house: House) -> None:
     async with working(house), Redis.from_url(house.redis_url) as redis:
+        await house.store(a_score(id="first"))
         async with house.frozen(house.postgres):  # so that the queue holds something
             before = await house.send(a_score(id="before"))
             await redis.config_set("maxmemory", 1)
@@ -106,7 +107,7 @@ async def test_a_full_redis_gives_503_while_the_queue_is_emptied(house: House) -
         await redis.config_set("maxmemory", 0)
         await house.receipt(await house.is_accepted(a_score(id="after")))
 
-    await house.holds_exactly({"before", "after"})
+    await house.holds_exactly({"first", "before", "after"})
 
 
 async def test_a_worker_that_starts_while_redis_is_full_empties_it(house: House) -> None:

@@ -31,7 +31,7 @@ from services.worker.jobs.running import BackgroundJobs, Work, stale_jobs
 from services.worker.jobs.tidy_consumers import tidy_consumers
 from services.worker.jobs.verify_rollups import verify_rollups
 from services.worker.metrics import WorkerMetrics
-from services.worker.schedules import SCHEDULES, Schedule, note_start, note_success
+from services.worker.schedules import SCHEDULES, Schedule, note_differences, note_start, note_success
 from services.worker.settings import Settings
 from shared.clock import utc_now
 from shared.job_queue import ask_to_run, open_arq
@@ -131,14 +131,14 @@ class Jobs:
         await record_key_use(self._pool, self._redis)
 
     async def verify_recent_rollups(self) -> None:
-        await self._verify(utc_now() - RECENT)
+        await self._verify("verify_recent_rollups", utc_now() - RECENT)
 
     async def verify_all_rollups(self) -> None:
-        await self._verify(None)
+        await self._verify("verify_all_rollups", None)
 
-    async def _verify(self, since: datetime | None) -> None:
+    async def _verify(self, name: str, since: datetime | None) -> None:
         differences = await verify_rollups(self._pool, since)
-        self._metrics.rollup_differences.set(len(differences))
+        await note_differences(self._redis, name, len(differences))
         log.info("rollups_verified", differences=len(differences), whole=since is None)
 
     async def run_stale_jobs(self) -> None:
