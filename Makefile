@@ -35,13 +35,15 @@ test: $(DEV_STAMP) ## run every test; make test ARGS="-k trends" runs some
 chaos: $(DEV_STAMP) ## break things under load and count: make chaos ARGS="--kills 100 --seed 7"
 	@exec $(BIN)/python -m tests.chaos $(ARGS)
 
-check: $(DEV_STAMP) ## check format, lint, types, import contracts, the OpenAPI files and the lock
+check: $(DEV_STAMP) ## check format, lint, types, import contracts, what is generated, and the lock
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict
 	PYTHONPATH=sdk/python/src $(BIN)/lint-imports
 	$(BIN)/python -m docs.openapi --check
 	$(BIN)/python -m docs.access --check
+	$(BIN)/python -m docs.tables --check
+	$(BIN)/python -m deploy.monitoring --check
 	$(BIN)/python -m deploy.local.lock_check requirements/serve.txt requirements/run.txt requirements/dev.txt
 
 format: $(DEV_STAMP) ## put the code in its standard form
@@ -62,6 +64,12 @@ lock-peers: $(DEV_STAMP) ## pin what bench-peers installs
 openapi: $(DEV_STAMP) ## write docs/openapi/*.json and the table of access again from the types
 	$(BIN)/python -m docs.openapi
 	$(BIN)/python -m docs.access
+
+tables: $(DEV_STAMP) ## write the tables of docs/operating.md again: settings, metrics, alerts
+	$(BIN)/python -m docs.tables
+
+dashboards: $(DEV_STAMP) ## write deploy/monitoring/dashboards/*.json again from the boards
+	$(BIN)/python -m deploy.monitoring
 
 lock: $(DEV_STAMP) ## choose and pin the newest versions that requirements/*.in allow
 	cd requirements && ../$(BIN)/uv pip compile $(COMPILE) run.in --output-file run.txt
@@ -85,4 +93,4 @@ $(RUN_STAMP): requirements/run.txt $(BIN)/python
 $(DEV_STAMP): requirements/dev.txt $(BIN)/python
 	@$(INSTALL) requirements/dev.txt
 
-.PHONY: help run demo load test chaos check format bench bench-peers lock-peers openapi lock clean
+.PHONY: help run demo load test chaos check format bench bench-peers lock-peers openapi tables dashboards lock clean

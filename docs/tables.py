@@ -3,7 +3,7 @@
 
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,18 +44,25 @@ def with_tables(text: str) -> str:
     return _PLACE.sub(lambda place: place[1] + _TABLES[place["name"]]() + place[3], text)
 
 
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    head = list(head)
-    return "".join(f"| {' | '.join(row)} |\n".replace("|  |", "| |") for row in (head, ["---"] * len(head), *rows))
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return "".join(map(_row, (head, ["---"] * len(head), *rows)))
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "|" + "|".join(f" {cell} " if cell else " " for cell in cells) + "|\n"
 
 
 def _shared_settings() -> str:
-    return _settings_table(field for field in _fields(IngestSettings) if field in _fields(WorkerSettings))
+    return _settings_table(field for field in _fields(IngestSettings) if _is_shared(field))
 
 
 def _own_settings(kind: Any) -> str:
-    others = [other for other in (IngestSettings, WorkerSettings, ApiSettings) if other is not kind]
-    return _settings_table(field for field in _fields(kind) if not all(field in _fields(other) for other in others))
+    return _settings_table(field for field in _fields(kind) if not _is_shared(field))
+
+
+def _is_shared(field: Field) -> bool:
+    """Whether all services have it, with the same default and description."""
+    return all(field in _fields(kind) for kind in (IngestSettings, WorkerSettings, ApiSettings))
 
 
 def _fields(kind: Any) -> tuple[Field, ...]:

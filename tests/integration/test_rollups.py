@@ -8,8 +8,11 @@ import asyncpg
 import pytest
 
 from services.worker.jobs.verify_rollups import verify_project
+from shared.schema.runner import SCHEMA_FILE
 from tests.integration.rows import NOON, insert
-from tests.stack import Project
+from tests.stack import Project, make_project
+
+REBUILD = (SCHEMA_FILE.parent / "rebuild_rollups.sql").read_text(encoding="utf-8")
 
 
 async def day(connection: asyncpg.Connection, label: str = "") -> dict[str, Any]:
@@ -152,3 +155,23 @@ async def test_extremes_of_many_environments_of_one_quarter_come_back(
     assert [tuple(row) for row in await connection.fetch(extremes, "e5")] == [(5.5, 5.9)]
     assert [tuple(row) for row in await connection.fetch(extremes, "e250")] == [(250.5, 250.5)]
     assert await verify_project(connection, project.id) == []
+
+
+async def test_spoilt_rollups_of_a_project_are_made_anew_from_its_rows(
+    connection: asyncpg.Connection, database_url: str, redis_url: str, project: Project
+) -> None:
+    other = await make_project(database_url, redis_url, "other")
+    values = (0.1, 0.2, -1e9, "x", "y", True, False)
+    for owner in (project, other):
+        await insert(
+            connection, owner.id,
+            *({"id": f"s{number}", "value": value, "scored_at": NOON + timedelta(minutes=7 * number)}
+              for number, value in enumerate(values)),
+        )  # fmt: skip
+    await connection.execute("UPDATE score_rollups SET count = count + 1, sum = sum - 1 WHERE width = 'day'")
+    await connection.execute("DELETE FROM score_rollups WHERE data_type = 'BOOLEAN' AND width = 'quarter'")
+
+    await connection.execute(REBUILD.replace("\\set ON_ERROR_STOP on", "").replace(":'project'", f"'{project.id}'"))
+
+    assert await verify_project(connection, project.id) == []
+    assert await verify_project(connection, other.id) != []

@@ -36,7 +36,8 @@ async def verify_rollups(pool: Pool, since: datetime | None = None) -> list[Diff
         for project_id in [row["id"] for row in await connection.fetch("SELECT id FROM projects ORDER BY id")]:
             differences += await verify_project(connection, project_id, since)
     for difference in differences[:DIFFERENCES_LOGGED_MAX]:
-        log.error("rollup_differs", bucket=difference.bucket.isoformat(), width=difference.width,
+        log.error("rollup_differs", project_id=str(difference.project_id),
+                  bucket=difference.bucket.isoformat(), width=difference.width,
                   count_by_rollup=difference.count_by_rollup, count_by_rows=difference.count_by_rows)  # fmt: skip
     return differences
 
