@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 import pytest
 from redis.asyncio import Redis
 
+from deploy.monitoring.panels import Panel
 from shared import queue
 from tests.builders import a_score
 from tests.integration.test_run_now import run_now
-from tests.monitoring.test_files import RULES
+from tests.monitoring.test_files import PANELS, RULES
 from tests.monitoring.watched import Watched
 from tests.system.processes import ROOT
 from tests.waiting import wait_until
@@ -75,6 +76,33 @@ async def test_nothing_fires_while_all_is_well(the_watched: Watched) -> None:
         return await the_watched.prometheus.evaluations() > before + 2 * longest + 10  # two a (hurried) minute
 
     await wait_until(have_all_had_their_time, patience_seconds=120)
+
+
+@needs_prometheus
+async def test_every_panel_of_the_dashboards_shows_something(the_watched: Watched) -> None:
+    await run_now(the_watched.house.redis.url, "verify_recent_rollups")
+    empty = {name: panel for name, panel in PANELS.items() if panel.title not in EMPTY_WHILE_ALL_IS_WELL}
+
+    async def found_something() -> bool:
+        await the_watched.send(a_score(id="s1"), a_score(name="relevance", value=7), a_score(name=" "))
+        await the_watched.read()
+        for name, panel in list(empty.items()):
+            if await _shows(the_watched, panel):
+                del empty[name]
+        return not empty
+
+    try:
+        await wait_until(found_something)
+    except TimeoutError as error:
+        raise TimeoutError(f"nothing in {', '.join(empty)}") from error
+
+
+async def _shows(watched: Watched, panel: Panel) -> bool:
+    found = [await watched.prometheus.finds(one.expr.replace("$__rate_interval", "5m")) for one in panel.queries]
+    return any(found)
+
+
+EMPTY_WHILE_ALL_IS_WELL = {"Failed for a reason nobody expected", "Tried again"}
 
 
 @provokes("AssayBacklog", "AssayBulkBacklog", "AssayQueueNearLimit", "AssayProcessDown", "AssayReadsBehind")

@@ -124,10 +124,13 @@ class Watched:
             raise TimeoutError(f"{', '.join(sorted(left))} did not fire") from error
 
     async def is_quiet(self, *names: str) -> None:
-        """Return once none of them fires."""
+        """Return once Prometheus sees every process, and none of the alerts fires."""
+        targets = sum(map(len, self._targets().values()))
 
         async def quiet() -> bool:
-            return await self.prometheus.evaluations() > 0 and not (await self.prometheus.firing()) & set(names)
+            return await self.prometheus.finds("up == 1") == targets and not (await self.prometheus.firing()) & set(
+                names
+            )
 
         await wait_until(quiet, what=f"{', '.join(names)} to be quiet", patience_seconds=PATIENCE_SECONDS)
 
