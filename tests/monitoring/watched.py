@@ -135,17 +135,17 @@ class Watched:
         await wait_until(quiet, what=f"{', '.join(names)} to be quiet", patience_seconds=PATIENCE_SECONDS)
 
     async def send(self, *scores: dict[str, Any]) -> httpx.Response | None:
-        return await self._request("POST", f"{self.ingest.url}/v1/scores", json={"scores": scores})
+        return await self._request("POST", f"{self.ingest.url}/v1/scores", None, json={"scores": scores})
 
-    async def read(self, path: str = "/v1/scores") -> httpx.Response | None:
-        return await self._request("GET", f"{self.api.url}{path}")
+    async def read(self, path: str = "/v1/scores", project: Project | None = None) -> httpx.Response | None:
+        return await self._request("GET", f"{self.api.url}{path}", project)
 
     async def post(self, path: str, body: object) -> httpx.Response | None:
-        return await self._request("POST", f"{self.api.url}{path}", json=body)
+        return await self._request("POST", f"{self.api.url}{path}", None, json=body)
 
-    async def _request(self, method: str, url: str, **options: Any) -> httpx.Response | None:
+    async def _request(self, method: str, url: str, project: Project | None, **options: Any) -> httpx.Response | None:
         """None where nobody answers."""
-        async with httpx.AsyncClient(timeout=30, headers=self.project.headers) as client:
+        async with httpx.AsyncClient(timeout=30, headers=(project or self.project).headers) as client:
             try:
                 return await client.request(method, url, **options)
             except httpx.HTTPError:
