@@ -18,6 +18,7 @@ NAME_LENGTH_MAX = 100
 CATEGORY_LENGTH_MAX = 500
 COMMENT_LENGTH_MAX = 10_000
 METADATA_BYTES_MAX = 16 * 1024
+METADATA_DEPTH_MAX = 128  # every decoder on the way, and most of those of readers, goes deeper
 # The JSON of one score, blanks and all. The largest that obeys every other limit has 160 kB: each of its characters is
 # escaped, and 12 bytes long.
 SCORE_BYTES_MAX = 192 * 1024
@@ -26,6 +27,9 @@ FIRST_MOMENT = datetime(1900, 1, 1, tzinfo=UTC)
 EXPONENT_MAX = 99
 DIGITS_MAX = 100
 _LIKE_A_HUGE_NUMBER = re.compile(rb"[0-9][eE][+-]?[0-9]{3}|[0-9.]{101}")
+NESTING = re.compile(
+    rb'(?P<opened>[\[{]+)|(?P<closed>[\]}]+)|"(?:[^"\\]++|\\.)*+"?', re.DOTALL
+)  # strings are passed over
 ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # in JSON; not the text of a backslash and "u0000"
 DEFAULT_ENVIRONMENT = "default"
 
@@ -148,10 +152,22 @@ def _metadata(metadata: Raw) -> Misshapen | None:
         return Misshapen("metadata_too_large", "metadata", detail)
     if text[0] not in b"{n":
         return Misshapen("wrong_type", "metadata", "metadata is a JSON object")
+    if len(text) > 2 * METADATA_DEPTH_MAX and _depth(text) > METADATA_DEPTH_MAX:
+        return Misshapen("nested_too_deeply", "metadata", f"metadata has at most {METADATA_DEPTH_MAX} levels")
     if _LIKE_A_HUGE_NUMBER.search(text) and _has_huge_number(text):
         detail = f"a number in metadata has an exponent beyond {EXPONENT_MAX} or more than {DIGITS_MAX} digits"
         return Misshapen("number_out_of_range", "metadata", detail)
     return None
+
+
+def _depth(text: bytes) -> int:
+    if text.count(b"{") + text.count(b"[") <= METADATA_DEPTH_MAX:
+        return 1
+    depth = deepest = 0
+    for token in NESTING.finditer(text):
+        depth += len(token["opened"] or b"") - len(token["closed"] or b"")
+        deepest = max(depth, deepest)
+    return deepest
 
 
 def _has_huge_number(text: bytes) -> bool:

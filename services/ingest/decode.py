@@ -6,19 +6,38 @@ The good path decodes the whole batch at once, and again item by item only when 
 import re
 from collections.abc import Callable
 from datetime import datetime
+from itertools import islice
 
 import msgspec
 from msgspec import Raw, Struct
 
 from shared.errors import Malformed, TooLarge
-from shared.scores import ESCAPED_NUL, SCORE_BYTES_MAX, TEXT_ID_LENGTH_MAX, Misshapen, Score, misshapen
+from shared.scores import (
+    ESCAPED_NUL,
+    METADATA_DEPTH_MAX,
+    NESTING,
+    SCORE_BYTES_MAX,
+    TEXT_ID_LENGTH_MAX,
+    Misshapen,
+    Score,
+    misshapen,
+)
 
 NUL = b"\\u0000"
-UNFIT_TEXT = Misshapen("unfit_text", None, "text may hold neither the NUL character nor half of a surrogate pair")
+UNFIT_TEXT = Misshapen(
+    "unfit_text",
+    None,
+    "text may hold neither the NUL character nor half of a surrogate pair nor bytes that are no UTF-8",
+)
 
 ITEM_TOO_LARGE = Misshapen(
     "item_too_large", None, f"a score has at most {SCORE_BYTES_MAX} bytes of JSON, blanks included"
 )
+
+# How far a body is searched for the items that make it unreadable.
+NO_UTF_8_MAX = 1_000
+ESCAPES_MAX = 500_000
+TOKENS_MAX = 500_000
 
 MakeIds = Callable[[int], list[str]]
 
@@ -60,8 +79,8 @@ def decode(body: bytes, now: datetime, make_ids: MakeIds, scores_max: int) -> De
     """Raises `Malformed` when the whole is not a batch of scores, `TooLarge` when it has more than `scores_max`."""
     try:
         array = _array_of(body)
-    except Malformed:
-        body = _HALF_A_PAIR.sub(_nul_for_half, body)
+    except Malformed as error:
+        body = _kept_apart(body, is_deep=isinstance(error.__cause__, RecursionError))
         array = _array_of(body)
     try:
         scores = _scores_decoder.decode(array)
@@ -73,6 +92,20 @@ def decode(body: bytes, now: datetime, make_ids: MakeIds, scores_max: int) -> De
     return Decoded(scores=bytes(memoryview(array)), ids=_ids(scores, make_ids), indexes=None, refused=[])
 
 
+def _kept_apart(body: bytes, *, is_deep: bool) -> bytes:
+    """What one item can do to a whole body, made into something that the decoder reads and that is refused in its item.
+
+    A body that is no JSON for another reason, or that has so much of this that looking for it would hold up others, is
+    no JSON afterwards either, but for what was cut out."""
+    if not body.isascii():
+        text = _NO_UTF_8.sub(r"\\u0000", body.decode(errors="surrogateescape"), count=NO_UTF_8_MAX)
+        body = text.encode(errors="surrogateescape")
+    body = _HALF_A_PAIR.sub(_nul_for_half, body, count=ESCAPES_MAX)
+    return _without_depths(body) if is_deep else body
+
+
+_NO_UTF_8 = re.compile("[\udc80-\udcff]+")
+
 # Every escape of a JSON text, from its backslash on: a surrogate pair, half of one (named), or any other.
 _HALF_A_PAIR = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)"
@@ -83,6 +116,22 @@ def _nul_for_half(escape: re.Match[bytes]) -> bytes:
     """Half of a surrogate pair is no text, but it is JSON, and the decoder refuses the whole body for it. NUL in its
     place is refused just so, and only in the item that has it."""
     return escape[0] if escape["half"] is None else NUL
+
+
+_DEPTH_KEPT = METADATA_DEPTH_MAX + 10  # the levels around metadata, and more: what remains is still too deep
+
+
+def _without_depths(body: bytes) -> bytes:
+    """A number in the place of whatever is nested deeper than any score may be."""
+    kept: list[bytes] = []
+    depth = begin = 0
+    for token in islice(NESTING.finditer(body), TOKENS_MAX):
+        before, depth = depth, depth + len(token["opened"] or b"") - len(token["closed"] or b"")
+        if before <= _DEPTH_KEPT < depth:
+            kept += (body[begin : token.start() + _DEPTH_KEPT - before], b"0")
+        elif depth <= _DEPTH_KEPT < before:
+            begin = token.start() + before - _DEPTH_KEPT
+    return b"".join(kept) + body[begin:] if depth <= _DEPTH_KEPT else body
 
 
 def _are_well_shaped(scores: list[Score], now: datetime) -> bool:

@@ -89,8 +89,18 @@ async def test_what_is_no_batch_is_a_400(intake: Intake, content: bytes, code: s
 
 async def test_a_body_nested_without_end_is_a_400(intake: Intake) -> None:
     assert_problem(await intake.post(b"[" * 100_000), 400)
-    assert_problem(await intake.post(b'{"scores":' + b"[" * 100_000 + b"]" * 100_000 + b"}"), 400, "invalid_json")
+    assert_problem(await intake.post(b'{"scores":' + b"[" * 100_000), 400, "invalid_json")
     assert_problem(await intake.post(b'{"scores":' * 100_000), 400)
+
+
+async def test_an_item_nested_without_end_is_refused_alone(intake: Intake) -> None:
+    deep = b'{"id":"deep","trace_id":"t","name":"n","value":1,"metadata":' + b'{"a":' * 50_000 + b"1" + b"}" * 50_001
+
+    answer = await intake.post(b'{"scores":[' + deep + b',{"id":"good","trace_id":"t","name":"n","value":1}]}')
+
+    assert (answer.status_code, answer.json()["ids"]) == (207, ["good"])
+    [error] = answer.json()["errors"]
+    assert (error["code"], error["id"], error["pointer"]) == ("nested_too_deeply", "deep", "/scores/0/metadata")
 
 
 async def test_a_thousand_scores_are_a_batch_and_one_more_are_a_413(intake: Intake) -> None:

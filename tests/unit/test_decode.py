@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from services.ingest.decode import decode
+from services.ingest.decode import NO_UTF_8_MAX, TOKENS_MAX, decode
 from shared import scores
+from shared.envelope import decode_scores
 from shared.errors import Malformed, TooLarge
 from shared.ids import uuid7s
-from shared.scores import SCORE_BYTES_MAX
+from shared.scores import METADATA_DEPTH_MAX, SCORE_BYTES_MAX
 from tests.builders import a_score
 from tests.unit.making import CONFIG, NOW, a_body, decoded, is_accepted, numbered_ids, refusal_of
 
@@ -100,10 +101,32 @@ def test_what_is_not_json_is_refused_as_a_whole(body: bytes) -> None:
     assert refusal.value.code == "invalid_json"
 
 
-@pytest.mark.parametrize("place", [b'"comment":"\xff"', b'"metadata":{"a":"\xff"}', b'"metadata":{"\xc3\x28":1}'])
-def test_invalid_utf8_is_refused_wherever_it_stands(place: bytes) -> None:
-    body = a_body(b'{"trace_id":"t1","name":"n","value":1,' + place + b"}")
+@pytest.mark.parametrize(
+    "place",
+    [
+        b'"comment":"\xff"', b'"metadata":{"a":"\xff"}', b'"metadata":{"\xc3\x28":1}',
+        b'"comment":"cut in a \xf0\x9f\x98"', b'"comment":"\xc0\x80"', b'"author":"\xed\xa0\xbd"',
+        b'"comment":"\xf4\x90\x80\x80"',
+    ],
+    ids=["byte", "in metadata", "in a key", "half an emoji", "overlong", "surrogate", "beyond Unicode"],
+)  # fmt: skip
+def test_bytes_that_are_no_utf8_are_refused_wherever_they_stand_in_an_item(place: bytes) -> None:
+    assert refusal_of(b'{"trace_id":"t1","name":"n","value":1,' + place + b"}").code == "unfit_text"
 
+
+def test_the_name_of_an_unknown_field_may_be_no_utf8() -> None:
+    assert refusal_of(b'{"trace_id":"t1","name":"n","value":1,"\xff":1}').code == "unknown_field"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"scores":[\xff]}', b'\xff{"scores":[{}]}', b'{"scores":[{}]}\xff', '{"scores":[{}]}'.encode("utf-16"),
+        b'{"scores":["' + b"\xffx" * (NO_UTF_8_MAX + 1) + b'"]}',
+    ],
+    ids=["as an item", "before", "behind", "UTF-16", "more than is looked for"],
+)  # fmt: skip
+def test_what_is_no_utf8_elsewhere_is_no_json(body: bytes) -> None:
     with pytest.raises(Malformed) as refusal:
         decode(body, NOW, numbered_ids, 10)
 
@@ -400,14 +423,77 @@ def test_metadata_nested_a_hundred_deep_is_taken() -> None:
     assert is_accepted(a_score(metadata={"a": nested}))
 
 
-@pytest.mark.parametrize("place", ['"metadata":{"a":%s}', '"comment":%s', '"unknown":%s'])
-def test_a_text_nested_without_end_is_refused_and_never_raises_anything_else(place: str) -> None:
-    item = a_raw_score(place % ("[" * 100_000 + "]" * 100_000))
+def nested(levels: int, kind: str = "lists") -> str:
+    return "[" * levels + "]" * levels if kind == "lists" else '{"a":' * levels + "1" + "}" * levels
 
+
+@pytest.mark.parametrize("kind", ["lists", "objects"])
+def test_metadata_has_so_many_levels_and_no_more(kind: str) -> None:
+    assert is_accepted(a_raw_score(f'"metadata":{{"a":{nested(METADATA_DEPTH_MAX - 1, kind)}}}'))
+
+    refused = refusal_of(a_raw_score(f'"metadata":{{"a":{nested(METADATA_DEPTH_MAX, kind)}}}'))
+
+    assert (refused.code, refused.pointer) == ("nested_too_deeply", "/scores/1/metadata")
+
+
+@pytest.mark.parametrize("text", ["[{" * 1000, '\\"[[{{' * 200, "\\\\" * 300])
+def test_brackets_in_a_text_are_no_levels(text: str) -> None:
+    assert is_accepted(a_raw_score(f'"metadata":{{"a":["{text}"]}}'))
+
+
+@pytest.mark.parametrize("levels", [1_000, 100_000])
+@pytest.mark.parametrize("kind", ["lists", "objects"])
+@pytest.mark.parametrize(
+    ("rest", "code"),
+    [
+        ('"id":"deep","metadata":{"a":%s}', "nested_too_deeply"),
+        ('"metadata":{"text":"\\"]}","a":%s,"b":"[{"},"id":"deep"', "nested_too_deeply"),
+        ('"comment":%s', "wrong_type"),
+        ('"unknown":%s', "unknown_field"),
+    ],
+)
+def test_an_item_nested_without_end_sinks_no_neighbour(rest: str, code: str, kind: str, levels: int) -> None:
+    refused = refusal_of(a_raw_score(rest % nested(levels, kind)))
+
+    assert refused.code == code
+    assert refused.id == ("deep" if '"id"' in rest else None)
+
+
+def test_an_item_that_is_nothing_but_levels_sinks_no_neighbour() -> None:
+    assert refusal_of(nested(100_000).encode()).code == "not_an_object"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"scores":[' + b"[" * 100_000, b'{"scores":[' + b'{"a":' * 100_000, a_body(b"[" * 2_000 + b"]" * 1_999),
+        a_body(b"[" * 2_000 + b"]" * 2_001), a_body(b"[" * 2_000 + b"[]," * TOKENS_MAX + b"0" + b"]" * 2_000),
+    ],
+    ids=["open lists", "open objects", "one too few", "one too many", "more than is looked through"],
+)  # fmt: skip
+def test_levels_that_do_not_end_right_are_no_json(body: bytes) -> None:
     with pytest.raises(Malformed) as refusal:
-        decoded(item)
+        decode(body, NOW, numbered_ids, 10)
 
     assert refusal.value.code == "invalid_json"
+
+
+# A key that is given twice -------------------------------------------------------------------------------------------
+
+
+def test_of_a_field_that_is_given_twice_the_last_counts_here_and_for_the_worker() -> None:
+    item = b'{"id":"a","id":"b","trace_id":"t1","trace_id":"t2","name":"n","value":1,"value":true}'
+
+    result = decoded(item)
+    [read] = decode_scores(result.scores)
+
+    assert result.ids == ["b"]
+    assert (read.id, read.trace_id, read.value) == ("b", "t2", True)
+    assert result.scores == b"[" + item + b"]"
+
+
+def test_an_earlier_value_of_a_wrong_type_is_refused_all_the_same() -> None:
+    assert refusal_of(b'{"trace_id":"t1","name":"n","value":null,"value":1}').code == "null_value"
 
 
 # Characters that a database can't hold --------------------------------------------------------------------------------
