@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import ExceptionHandler
 
 from shared import errors
-from shared.http.request_id import request_id_of
+from shared.http.request_id import request_id_of, route_of
 
 log = structlog.get_logger()
 
@@ -96,7 +96,7 @@ async def _by_starlette(request: Request, error: Exception) -> Response:
 
 def failure_response(request: Request, error: Exception) -> Response:
     """For an error that nobody expected: opaque to the caller, whole in the log."""
-    log.error("request_failed", path=request.url.path, exc_info=error)
+    log.error("request_failed", route=route_of(request.scope), exc_info=error)
     return problem_response(
         request, 500, "internal_error", "Something went wrong on our side. The log has the details."
     )

@@ -36,6 +36,7 @@ from services.worker.settings import Settings
 from shared.clock import utc_now
 from shared.job_queue import ask_to_run, open_arq
 from shared.jobs import QUEUE_NAME, RUN_JOB, JobKind
+from shared.log_text import words_of
 from shared.postgres import Pool
 from shared.tasks import end_tasks
 
@@ -163,7 +164,7 @@ class Jobs:
             await note_success(self._redis, schedule.name, utc_now())
         except Exception as error:  # noqa: BLE001 - told, counted, and tried again at its next time
             self._metrics.schedule_runs.labels(schedule.name, "failed").inc()
-            log.warning("job_failed", job=schedule.name, reason=type(error).__name__, detail=str(error)[:200])
+            log.warning("job_failed", job=schedule.name, reason=type(error).__name__, detail=words_of(error)[:200])
         else:
             self._metrics.schedule_runs.labels(schedule.name, "done").inc()
 
