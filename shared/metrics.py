@@ -135,6 +135,10 @@ class HttpMetrics(ServiceMetrics):
         self.request_seconds = self.register.histogram(
             f"assay_{service}_http_request_seconds", "Time to answer.", *labels, buckets=LATENCY_BUCKETS_SECONDS
         )
+        self.connections = self.register.gauge(f"assay_{service}_http_connections", "Connections open.")
+        self.connections_cut = self.register.counter(
+            f"assay_{service}_http_connections_cut_total", "Connections cut off, by reason.", "reason"
+        )
         self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:

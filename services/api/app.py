@@ -9,6 +9,7 @@ import structlog
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
+from services.api.bodies import BODIES_BYTES_MAX, BODY_BYTES_MAX
 from services.api.complete_through import CompleteThrough
 from services.api.context import Context
 from services.api.endpoints import (
@@ -34,6 +35,8 @@ from services.api.query_budget import QueryBudget
 from services.api.session_cookie import SECURE_NAME
 from services.api.settings import Settings
 from services.api.sign_in_throttle import SignInThrottle
+from shared.http.bodies import Bodies
+from shared.http.connections import Connections
 from shared.http.endpoint import routes
 from shared.http.health import Health
 from shared.http.openapi import document, document_routes
@@ -135,5 +138,8 @@ def make_app(context: Context, keys: KnownKeys, health: Health) -> Starlette:
         middleware=[Middleware(RequestIds, metrics=metrics, failure_response=failure_response)],
         exception_handlers=HANDLERS,
     )
+    app.router.redirect_slashes = False  # such a redirect would lead wherever the header Host says
     app.state.context = context
+    app.state.bodies = Bodies(BODY_BYTES_MAX, BODIES_BYTES_MAX, context.settings.body_seconds)
+    app.state.connections = Connections(context.settings.connections_max, context.settings.head_seconds, metrics)
     return app

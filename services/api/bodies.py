@@ -4,12 +4,14 @@ from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
-from shared.errors import BrokenRule, Malformed, TooLarge, UnsupportedMedia
+from shared.errors import BrokenRule, Malformed, UnsupportedMedia
+from shared.http.bodies import Bodies, named_in
 from shared.scores import ESCAPED_NUL
 
 BODY_BYTES_MAX = 1 << 20
+BODIES_BYTES_MAX = 64 << 20
 
 NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -17,11 +19,17 @@ T = TypeVar("T", bound=Struct)
 
 
 async def read_body(request: Request, kind: type[T]) -> T:
-    """Raises `Malformed` for no JSON, `BrokenRule` for JSON of another shape, `TooLarge`, `UnsupportedMedia`."""
-    media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    """Raises `Malformed` for no JSON, `BrokenRule` for JSON of another shape, `UnsupportedMedia`, `TooLarge`,
+    `BodyTimeout`, `TooBusy`."""
+    media_type = named_in(request, "content-type", "application/json").partition(";")[0].strip()
     if media_type != "application/json":
         raise UnsupportedMedia("Bodies are sent as application/json.")
-    body = await _bounded(request)
+    bodies: Bodies = request.app.state.bodies
+    with bodies.room() as held:
+        return _decoded(await bodies.receive(request, held), kind)
+
+
+def _decoded(body: bytes, kind: type[T]) -> T:
     if ESCAPED_NUL.search(body):
         raise BrokenRule("Text may not hold the NUL character.", code="nul_character")
     try:
@@ -45,15 +53,3 @@ def _check_json(body: bytes) -> None:
 
 def _not_json(error: Exception) -> Malformed:
     return Malformed(f"The body is not JSON: {error}.", code="invalid_json")
-
-
-async def _bounded(request: Request) -> bytes:
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > BODY_BYTES_MAX:
-                raise TooLarge(f"The body has more than {BODY_BYTES_MAX} bytes.")
-    except ClientDisconnect as error:
-        raise Malformed("The body ended early.", code="incomplete_body") from error
-    return bytes(body)

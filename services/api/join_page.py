@@ -6,18 +6,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from shared.http.request_id import HEADERS_KEY
+from shared.http.security_headers import ON_PAGES
+
 _PAGES = Path(__file__).parent / "pages"
 _FILES = {
     "/join": ("join.html", "text/html"),
     "/join/page.css": ("page.css", "text/css"),
     "/join/page.js": ("page.js", "text/javascript"),
-}
-# Nothing from elsewhere, nothing inline, and in nobody's frame.
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-cache",
 }
 
 
@@ -30,6 +26,7 @@ def _route(path: str, file: Path, media_type: str) -> Route:
 
     async def page(request: Request) -> Response:
         request.scope["assay.route"] = path
-        return Response(content, media_type=media_type, headers=_HEADERS)
+        request.scope[HEADERS_KEY] = ON_PAGES
+        return Response(content, media_type=media_type)
 
     return Route(path, page)

@@ -23,6 +23,13 @@ class Settings(Struct, frozen=True, kw_only=True):
             ge=1,
         ),
     ] = 8
+    connections_max: Annotated[
+        int, Meta(description="Connections of one process; beyond them the longest idle one goes.", ge=1)
+    ] = 20_000
+    head_seconds: Annotated[
+        float, Meta(description="How long a request may take to arrive up to its body, before 408.", gt=0)
+    ] = 10.0
+    body_seconds: Annotated[float, Meta(description="How long a body may take to arrive.", gt=0)] = 30.0
     query_timeout_ms: Annotated[int, Meta(description="Limit of one statement.", ge=100)] = 10_000
     key_cache_seconds: Annotated[
         float,

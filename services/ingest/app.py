@@ -16,6 +16,7 @@ from services.ingest.metrics import IngestMetrics
 from services.ingest.queue_watch import Limits, QueueWatch
 from services.ingest.redis_watch import RedisWatch
 from services.ingest.settings import Settings
+from shared.http.connections import Connections
 from shared.http.endpoint import routes
 from shared.http.health import Health
 from shared.http.openapi import document, document_routes
@@ -55,13 +56,15 @@ async def open_app(settings: Settings) -> AsyncIterator[Starlette]:
         )
     ]
     try:
-        yield make_app(intake, Admission(keys, quotas), health, metrics)
+        yield make_app(intake, Admission(keys, quotas), health, metrics, settings)
     finally:
         await end_tasks(tasks)
         await redis.aclose()
 
 
-def make_app(intake: ScoreIntake, admission: Admission, health: Health, metrics: IngestMetrics) -> Starlette:
+def make_app(
+    intake: ScoreIntake, admission: Admission, health: Health, metrics: IngestMetrics, settings: Settings
+) -> Starlette:
     metrics.expect_failures((endpoint.method, endpoint.path) for endpoint in ENDPOINTS)
     app = Starlette(
         routes=[
@@ -72,5 +75,7 @@ def make_app(intake: ScoreIntake, admission: Admission, health: Health, metrics:
         middleware=[Middleware(RequestIds, metrics=metrics, failure_response=failure_response)],
         exception_handlers=HANDLERS,
     )
+    app.router.redirect_slashes = False  # such a redirect would lead wherever the header Host says
     app.state.intake = intake
+    app.state.connections = Connections(settings.connections_max, settings.head_seconds, metrics)
     return app

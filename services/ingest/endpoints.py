@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.ingest.body import Bodies
+from services.ingest.body import body_of
 from services.ingest.decode import Decoded, Refused, decode
 from services.ingest.flood_gate import FloodGate
 from services.ingest.group_commit import GroupCommit
@@ -18,6 +18,7 @@ from services.ingest.queue_watch import QueueWatch
 from services.ingest.settings import Settings
 from shared.clock import utc_now
 from shared.envelope import Envelope, encode
+from shared.http.bodies import Bodies
 from shared.http.endpoint import Endpoint
 from shared.http.rate_limits import teller
 from shared.http.request_id import request_id_of
@@ -74,7 +75,7 @@ class ScoreIntake:
 
     async def take_in(self, request: Request, grant: Grant) -> Response:
         now = utc_now()
-        async with self._bodies.body_of(request) as body:
+        async with body_of(request, self._bodies) as body:
             return await self._take_in(request, grant, body, now)
 
     async def _take_in(self, request: Request, grant: Grant, body: bytes, now: datetime) -> Response:

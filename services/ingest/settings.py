@@ -23,6 +23,12 @@ class Settings(Struct, frozen=True, kw_only=True):
             ge=1024,
         ),
     ] = 256 << 20
+    connections_max: Annotated[
+        int, Meta(description="Connections of one process; beyond them the longest idle one goes.", ge=1)
+    ] = 20_000
+    head_seconds: Annotated[
+        float, Meta(description="How long a request may take to arrive up to its body, before 408.", gt=0)
+    ] = 10.0
     body_seconds: Annotated[
         float, Meta(description="How long a body may take to arrive before 408 `body_timeout`.", gt=0)
     ] = 30.0

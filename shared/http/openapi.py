@@ -1,5 +1,6 @@
 """OpenAPI 3.1 from the endpoint table and the msgspec types that decode and encode; served, with a page to browse."""
 
+import html
 import re
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -8,14 +9,17 @@ from typing import Any
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Send
+from starlette.types import Scope as HttpScope
 
 from shared.access import Standing, described
 from shared.http.endpoint import Endpoint, Parameter
 from shared.http.problem import MEDIA_TYPE, Problem
-from shared.http.responses import json_response
+from shared.http.request_id import HEADERS_KEY
+from shared.http.security_headers import ON_DATA, ON_PAGES, Headers
 from shared.keys import Scope
 from shared.version import VERSION
 
@@ -96,12 +100,17 @@ def _operation(endpoint: Endpoint, schema_of: dict[int, Any]) -> dict[str, Any]:
             *(_query_parameter(parameter, schema_of) for parameter in endpoint.query),
         ],
         "responses": {str(status): _answer(kind, schema_of) for status, kind in endpoint.answers.items()}
-        | {str(status): _problem(status, schema_of) for status in endpoint.problems},
+        | {str(status): _problem(status, schema_of) for status in _problems_of(endpoint)},
     }
     if endpoint.body is not None:
         content = {"application/json": {"schema": schema_of[id(endpoint.body)]}}
         operation["requestBody"] = {"required": endpoint.body_required, "content": content}
     return operation
+
+
+def _problems_of(endpoint: Endpoint) -> list[int]:
+    """A body can be late wherever there is one."""
+    return sorted({*endpoint.problems, *((408,) if endpoint.body is not None else ())})
 
 
 def _path_parameter(name: str) -> dict[str, Any]:
@@ -135,27 +144,36 @@ def _problem(status: int, schema_of: dict[int, Any]) -> dict[str, Any]:
 
 def document_routes(openapi: dict[str, Any]) -> list[BaseRoute]:
     """`/openapi.json`, and `/docs` with the Swagger UI that comes as a package: no content network is asked."""
-
-    async def openapi_json(request: Request) -> Response:
-        request.scope["assay.route"] = "/openapi.json"
-        return json_response(openapi)
-
-    async def docs(request: Request) -> Response:
-        request.scope["assay.route"] = "/docs"
-        return HTMLResponse(_PAGE.format(title=openapi["info"]["title"]))
-
+    title = html.escape(openapi["info"]["title"])
     return [
-        Route("/openapi.json", openapi_json),
-        Route("/docs", docs),
-        Mount("/docs/ui", StaticFiles(directory=_swagger_ui())),
+        # Encoded once: many readers that take it slowly share the same bytes.
+        _fixed("/openapi.json", msgspec.json.encode(openapi), "application/json", ON_DATA),
+        _fixed("/docs", _PAGE.format(title=title).encode(), "text/html", ON_PAGES),
+        _fixed("/docs/start.js", _START.encode(), "text/javascript", ON_PAGES),
+        Mount("/docs/ui", _SwaggerUi()),
     ]
 
 
-def _swagger_ui() -> Path:
-    package = find_spec("flask_swagger_ui")
-    assert package is not None
-    assert package.origin is not None
-    return Path(package.origin).parent / "dist"
+def _fixed(path: str, content: bytes, media_type: str, headers: Headers) -> Route:
+    async def answer(request: Request) -> Response:
+        request.scope["assay.route"] = path
+        request.scope[HEADERS_KEY] = headers
+        return Response(content, media_type=media_type)
+
+    return Route(path, answer)
+
+
+class _SwaggerUi(StaticFiles):
+    def __init__(self) -> None:
+        package = find_spec("flask_swagger_ui")
+        assert package is not None
+        assert package.origin is not None
+        super().__init__(directory=Path(package.origin).parent / "dist")
+
+    async def __call__(self, scope: HttpScope, receive: Receive, send: Send) -> None:
+        scope["assay.route"] = "/docs/ui"
+        scope[HEADERS_KEY] = ON_PAGES
+        await super().__call__(scope, receive, send)
 
 
 _PAGE = """<!doctype html>
@@ -168,7 +186,11 @@ _PAGE = """<!doctype html>
 <body>
   <div id="ui"></div>
   <script src="docs/ui/swagger-ui-bundle.js"></script>
-  <script>SwaggerUIBundle({{url: "openapi.json", dom_id: "#ui", persistAuthorization: true}})</script>
+  <script src="docs/start.js"></script>
 </body>
 </html>
+"""
+
+# A key that is typed in is forgotten with the page.
+_START = """SwaggerUIBundle({url: "openapi.json", dom_id: "#ui"})
 """

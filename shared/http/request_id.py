@@ -1,4 +1,5 @@
-"""The outermost layer of both HTTP services: a request id, the canonical log line and the metrics of each request.
+"""The outermost layer of both HTTP services: a request id, headers for browsers, the canonical log line and the metrics
+of each request.
 
 Pure ASGI, because Starlette's BaseHTTPMiddleware breaks context variables. A client's `X-Request-Id` is taken over when
 it is short and plain, so that a request can be followed from the sender's log into ours.
@@ -10,11 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
-from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.http.security_headers import ON_DATA, Headers
 from shared.ids import uuid7
 from shared.metrics import HttpMetrics
 
@@ -24,12 +25,14 @@ FailureResponse = Callable[[Request, Exception], Response]
 
 _PLAIN = re.compile(rb"[A-Za-z0-9._-]{1,100}")
 _STATE_KEY = "assay.request_id"
-_HEADERS_KEY = "assay.headers"
+_MORE_KEY = "assay.more_headers"
+HEADERS_KEY = "assay.headers"
+"""Where a route puts other headers for browsers than those of data."""
 
 
 def add_header(scope: Scope, name: str, value: str) -> None:
     """On the answer to this request, whichever it will be."""
-    scope.setdefault(_HEADERS_KEY, []).append((name, value))
+    scope.setdefault(_MORE_KEY, []).append((name.lower().encode(), value.encode()))
 
 
 def request_id_of(scope: Scope) -> str:
@@ -55,10 +58,9 @@ class RequestIds:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-Id"] = request_id
-                for name, value in scope.get(_HEADERS_KEY, ()):
-                    headers.append(name, value)
+                for_browsers: Headers = scope.get(HEADERS_KEY, ON_DATA)
+                own = (b"x-request-id", request_id.encode())
+                message["headers"] = [*message["headers"], own, *for_browsers, *scope.get(_MORE_KEY, ())]
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
@@ -70,7 +72,7 @@ class RequestIds:
                 self._tell(scope, status, time.perf_counter() - started)
 
     def _tell(self, scope: Scope, status: int, seconds: float) -> None:
-        route = _route_of(scope)
+        route = route_of(scope)
         self._metrics.answered(scope["method"], route, status, seconds)
         facts: dict[str, Any] = scope.get("assay.facts", {})
         log.info(
@@ -86,7 +88,7 @@ def _given(scope: Scope) -> str | None:
     return None
 
 
-def _route_of(scope: Scope) -> str:
+def route_of(scope: Scope) -> str:
     """The route's template; what matched none is one label, so that a scanner can't fill the metrics."""
     template: str = scope.get("assay.route", "unmatched")
     return template

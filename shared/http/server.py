@@ -3,13 +3,16 @@
 import asyncio
 import signal
 from collections.abc import Coroutine
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.http.connection import Connection
+from shared.http.connections import Connections
 from shared.tasks import end_tasks
 
 
@@ -54,13 +57,15 @@ async def serve(
     Between the stop and the closing of the listener lie `pause_seconds` in which the process says that it is not ready:
     the time that load balancers need to look elsewhere. Its answers say `Connection: close` then: whoever keeps
     connections open lets go of them by itself, and sends no request into the one that is just being closed here.
+    `app.state.connections` bounds the connections, if it is there.
     """
+    connections = getattr(app.state, "connections", None) or Connections()
     config = uvicorn.Config(
         _parting(app),
         host=host,
         port=port,
         loop="none",
-        http="httptools",
+        http=cast("type[asyncio.Protocol]", partial(Connection, connections)),
         ws="none",
         lifespan="off",
         log_config=None,

@@ -1,0 +1,1 @@
+"""What somebody could send on purpose, against real processes, from outside."""
