@@ -1,6 +1,7 @@
 """`python -m docs.access` writes the table of who may use which endpoint into docs/security.md; `--check` says whether
 it is up to date. The same `answer_to` is what the tests hold the services to, cell by cell."""
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -87,7 +88,8 @@ def _rows(endpoints: Sequence[Endpoint], knows_members: bool) -> list[str]:
 
 
 def _label(endpoint: Endpoint) -> str:
-    return f"`{endpoint.method} {endpoint.path.replace(':path', '')}`"
+    path = re.sub(r"{(\w+):\w+}", r"{\1}", endpoint.path)
+    return f"`{endpoint.method} {path}`"
 
 
 def _cells(endpoint: Endpoint, knows_members: bool) -> list[str]:

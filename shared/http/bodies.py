@@ -2,8 +2,7 @@
 together, so that none can fill the memory; nor can many together, nor one that never ends."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Self
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -19,14 +18,9 @@ class Bodies:
         self._seconds_max = seconds_max
         self._in_hand = 0
 
-    @contextmanager
-    def room(self) -> Iterator["Held"]:
-        """What one request takes of the room for all, until the end of the block."""
-        held = Held(self)
-        try:
-            yield held
-        finally:
-            self._in_hand -= held.size
+    def room(self) -> "Held":
+        """What one request takes of the room for all, until the end of the block that it is used in."""
+        return Held(self)
 
     async def receive(self, request: Request, held: "Held") -> bytes:
         """The body as sent. Raises `TooLarge`, `BodyTimeout`, `TooBusy`, or `Malformed` when it ends early."""
@@ -45,6 +39,9 @@ class Bodies:
             raise TooBusy("Too many bodies are on their way in at once.")
         self._in_hand += size
 
+    def give_back(self, size: int) -> None:
+        self._in_hand -= size
+
 
 class Held:
     """What one request has in hand."""
@@ -58,6 +55,12 @@ class Held:
     def take(self, size: int) -> None:
         self.bodies.take(size)
         self.size += size
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bodies.give_back(self.size)
 
 
 async def _received(request: Request, bytes_max: int, held: Held) -> bytes:
@@ -74,5 +77,8 @@ async def _received(request: Request, bytes_max: int, held: Held) -> bytes:
 
 
 def named_in(request: Request, header: str, default: str) -> str:
-    """The value of a header that may be given once, in lower case; given twice, it is both, which is nothing known."""
-    return ", ".join(request.headers.getlist(header) or (default,)).strip().lower()
+    """The value of a header that may be given once, in lower case. Given twice it is both, which is nothing known."""
+    given = request.headers.getlist(header)
+    if not given:
+        return default
+    return (given[0] if len(given) == 1 else ", ".join(given)).strip().lower()

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from shared.http.endpoint import ExactRoute
 from shared.http.responses import json_response
 from shared.metrics import ServiceMetrics
 from shared.version import VERSION
@@ -62,9 +63,9 @@ class Health:
 
     def routes(self) -> list[Route]:
         return [
-            Route("/healthz", _named("/healthz", _healthz)),
-            Route("/readyz", _named("/readyz", self._readyz)),
-            Route("/metrics", _named("/metrics", self._page)),
+            ExactRoute("/healthz", _named("/healthz", _healthz), ["GET"]),
+            ExactRoute("/readyz", _named("/readyz", self._readyz), ["GET"]),
+            ExactRoute("/metrics", _named("/metrics", self._page), ["GET"]),
         ]
 
     async def watch(self) -> None:

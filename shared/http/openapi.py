@@ -10,13 +10,13 @@ from typing import Any
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Send
 from starlette.types import Scope as HttpScope
 
 from shared.access import Standing, described
-from shared.http.endpoint import Endpoint, Parameter
+from shared.http.endpoint import Endpoint, ExactRoute, Parameter
 from shared.http.problem import MEDIA_TYPE, Problem
 from shared.http.request_id import HEADERS_KEY
 from shared.http.security_headers import ON_DATA, ON_PAGES, Headers
@@ -51,7 +51,7 @@ def document(
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in endpoints:
         operation = _operation(endpoint, schema_of) | _access(endpoint, session_cookie is not None)
-        paths.setdefault(_PATH_PARAMETER.sub(r"{\1}", endpoint.path), {})[endpoint.method.lower()] = operation
+        paths.setdefault(_template(endpoint.path), {})[endpoint.method.lower()] = operation
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "version": VERSION, "description": description, "license": {"name": "Apache-2.0"}},
@@ -81,6 +81,11 @@ def _access(endpoint: Endpoint, has_sessions: bool) -> dict[str, Any]:
             return {"security": session}
 
 
+def _template(path: str) -> str:
+    """Without Starlette's words for what a parameter takes."""
+    return _PATH_PARAMETER.sub(r"{\1}", path)
+
+
 def _types_of(endpoints: Sequence[Endpoint]) -> list[Any]:
     types: list[Any] = [Problem]
     for endpoint in endpoints:
@@ -91,7 +96,9 @@ def _types_of(endpoints: Sequence[Endpoint]) -> list[Any]:
 
 def _operation(endpoint: Endpoint, schema_of: dict[int, Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {
-        "operationId": f"{endpoint.method.lower()}{re.sub(r'[^a-zA-Z0-9]+', '_', endpoint.path)}".rstrip("_"),
+        "operationId": f"{endpoint.method.lower()}{re.sub(r'[^a-zA-Z0-9]+', '_', _template(endpoint.path))}".rstrip(
+            "_"
+        ),
         "tags": [endpoint.tag],
         "summary": endpoint.summary,
         "description": f"{endpoint.description}\n\n{described(endpoint.needs)}".strip(),
@@ -154,13 +161,13 @@ def document_routes(openapi: dict[str, Any]) -> list[BaseRoute]:
     ]
 
 
-def _fixed(path: str, content: bytes, media_type: str, headers: Headers) -> Route:
+def _fixed(path: str, content: bytes, media_type: str, headers: Headers) -> BaseRoute:
     async def answer(request: Request) -> Response:
         request.scope["assay.route"] = path
         request.scope[HEADERS_KEY] = headers
         return Response(content, media_type=media_type)
 
-    return Route(path, answer)
+    return ExactRoute(path, answer, ["GET"])
 
 
 class _SwaggerUi(StaticFiles):

@@ -65,9 +65,9 @@ CALLS: dict[tuple[str, str], list[Call]] = {
         ("/v1/scores", {"order": "asc", "author": "rater1", **WEEK}, None),
         ("/v1/scores", {"metadata.lang": "de", "min_value": "50", "value": "7", "source": "SDK", **WEEK}, None),
     ],
-    ("GET", "/v1/scores/{id:path}"): [("/v1/scores/s7", {}, None), ("/v1/scores/r7", {}, None)],
-    ("GET", "/v1/traces/{trace_id:path}/scores"): [("/v1/traces/t7/scores", {}, None)],
-    ("GET", "/v1/traces/{trace_id:path}/spans/{span_id:path}/scores"): [("/v1/traces/t7/spans/p14/scores", {}, None)],
+    ("GET", "/v1/scores/{id:id}"): [("/v1/scores/s7", {}, None), ("/v1/scores/r7", {}, None)],
+    ("GET", "/v1/traces/{trace_id:id}/scores"): [("/v1/traces/t7/scores", {}, None)],
+    ("GET", "/v1/traces/{trace_id:id}/spans/{span_id:id}/scores"): [("/v1/traces/t7/spans/p14/scores", {}, None)],
     ("POST", "/v1/traces/scores"): [("/v1/traces/scores", {}, {"trace_ids": ["t7", "t8"]})],
     ("GET", "/v1/batches/{batch_id}"): [("/v1/batches/1-7-0", {}, None)],
     ("GET", "/v1/rejected-scores"): [

@@ -70,7 +70,7 @@ async def test_requests_and_their_time_are_counted_by_route_and_status(idle_stac
     one = {"method": "POST", "route": "/v1/scores", "status": "207"}
     assert value(ingest, "assay_ingest_http_requests_total", **one) == 1
     assert value(ingest, "assay_ingest_http_request_seconds_count", **one) == 1
-    other = {"method": "GET", "route": "/v1/scores/{id:path}", "status": "404"}
+    other = {"method": "GET", "route": "/v1/scores/{id:id}", "status": "404"}
     assert value(api, "assay_api_http_requests_total", **other) == 1
     assert value(api, "assay_api_http_request_seconds_count", **other) == 1
 

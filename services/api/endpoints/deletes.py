@@ -108,7 +108,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         method="DELETE",
-        path="/v1/scores/{id:path}",
+        path="/v1/scores/{id:id}",
         handler=delete_one,
         needs=Scope.SCORES_DELETE,
         tag="Scores",

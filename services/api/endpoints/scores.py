@@ -177,7 +177,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         method="GET",
-        path="/v1/scores/{id:path}",
+        path="/v1/scores/{id:id}",
         handler=get,
         needs=Scope.SCORES_READ,
         tag="Scores",
@@ -188,7 +188,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         method="GET",
-        path="/v1/traces/{trace_id:path}/spans/{span_id:path}/scores",
+        path="/v1/traces/{trace_id:id}/spans/{span_id:id}/scores",
         handler=of_span,
         needs=Scope.SCORES_READ,
         tag="Traces",
@@ -199,7 +199,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         method="GET",
-        path="/v1/traces/{trace_id:path}/scores",
+        path="/v1/traces/{trace_id:id}/scores",
         handler=of_trace,
         needs=Scope.SCORES_READ,
         tag="Traces",
