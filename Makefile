@@ -13,6 +13,7 @@ RUN_STAMP = $(VENV)/run.stamp
 DEV_STAMP = $(VENV)/dev.stamp
 INSTALL = python=$$(sh deploy/local/find_python.sh "$(PYTHON)") && "$$python" -I deploy/local/install.py $(VENV)
 ARGS =
+LOCKS = requirements/serve.txt requirements/run.txt requirements/dev.txt
 DATA =
 
 help: ## list what make can do here
@@ -35,7 +36,7 @@ test: $(DEV_STAMP) ## run every test; make test ARGS="-k trends" runs some
 chaos: $(DEV_STAMP) ## break things under load and count: make chaos ARGS="--kills 100 --seed 7"
 	@exec $(BIN)/python -m tests.chaos $(ARGS)
 
-check: $(DEV_STAMP) ## check format, lint, types, import contracts, what is generated, and the lock
+check: $(DEV_STAMP) ## check format, lint, types, import contracts, what is generated, the lock and its advisories
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict
@@ -44,7 +45,14 @@ check: $(DEV_STAMP) ## check format, lint, types, import contracts, what is gene
 	$(BIN)/python -m docs.access --check
 	$(BIN)/python -m docs.tables --check
 	$(BIN)/python -m deploy.monitoring --check
-	$(BIN)/python -m deploy.local.lock_check requirements/serve.txt requirements/run.txt requirements/dev.txt
+	$(BIN)/python -m deploy.local.lock_check $(LOCKS) bench/peers/phoenix.txt
+	@$(BIN)/python -m deploy.local.audit $(LOCKS)
+
+audit: $(DEV_STAMP) ## ask whether a pinned version has a known vulnerability
+	@exec $(BIN)/python -m deploy.local.audit $(LOCKS) $(ARGS)
+
+fuzz: $(DEV_STAMP) ## fuzz what strangers can reach: make fuzz ARGS="--seconds 60"; see tests/fuzz/
+	@exec $(BIN)/python -m tests.fuzz $(ARGS)
 
 format: $(DEV_STAMP) ## put the code in its standard form
 	$(BIN)/ruff format .
@@ -93,4 +101,5 @@ $(RUN_STAMP): requirements/run.txt $(BIN)/python
 $(DEV_STAMP): requirements/dev.txt $(BIN)/python
 	@$(INSTALL) requirements/dev.txt
 
-.PHONY: help run demo load test chaos check format bench bench-peers lock-peers openapi tables dashboards lock clean
+.PHONY: help run demo load test chaos check audit fuzz format bench bench-peers lock-peers openapi tables dashboards \
+	lock clean
