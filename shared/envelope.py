@@ -18,6 +18,7 @@ from shared.scores import QueuedScore
 
 PLAIN, COMPRESSED = 1, 2  # versions
 COMPRESS_BYTES_MIN = 1000
+SCORES_BYTES_MAX = 1 << 28  # of one envelope, unpacked; no setting of ingest allows more
 _LEVEL = 1  # real batches get to a twelfth; higher levels take longer and win nothing
 
 
@@ -73,13 +74,21 @@ def decode(data: bytes) -> tuple[Envelope, list[QueuedScore]]:
             raise UnreadableEnvelope(f"envelope version {version}, this release reads {PLAIN} and {COMPRESSED}")
         envelope = _envelope_decoder.decode(data)
         if version == COMPRESSED:
-            envelope.v, envelope.scores = PLAIN, _decompressor.decompress(envelope.scores)
+            envelope.v, envelope.scores = PLAIN, _unpacked(envelope.scores)
         scores = decode_scores(envelope.scores)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, zstandard.ZstdError) as error:
         raise UnreadableEnvelope(f"not an envelope: {error}") from error
     if len(scores) != len(envelope.ids):
         raise UnreadableEnvelope(f"{len(envelope.ids)} ids for {len(scores)} scores")
     return envelope, scores
+
+
+def _unpacked(scores: bytes) -> bytes:
+    """A damaged frame can say that it holds terabytes, which would be asked for before anything is read."""
+    size = zstandard.frame_content_size(scores)
+    if not 0 <= size <= SCORES_BYTES_MAX:
+        raise UnreadableEnvelope(f"the scores would have {size} bytes")
+    return _decompressor.decompress(scores)
 
 
 def address_of(data: bytes) -> Address:

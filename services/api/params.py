@@ -78,7 +78,10 @@ class Query:
         return self.one("cursor", CURSOR_LENGTH_MAX)
 
     def prefixed(self, prefix: str) -> list[str]:
-        return [name for name in self._values if name.startswith(prefix) and len(name) > len(prefix)]
+        names = [name for name in self._values if name.startswith(prefix) and len(name) > len(prefix)]
+        if len(names) > VALUES_PER_FILTER_MAX:
+            raise _fault(f"{prefix}…", f"is given with {len(names)} keys; {VALUES_PER_FILTER_MAX} are allowed")
+        return names
 
     def done(self) -> None:
         """Raises `Malformed` for a parameter that nobody asked for: a filter with a typo must not be ignored."""

@@ -23,7 +23,7 @@ async def body_of(request: Request, bodies: Bodies) -> AsyncIterator[bytes]:
     with bodies.room() as held:
         body = await bodies.receive(request, held)
         if compressed:
-            body = _unzipped(body, bodies.bytes_max)
+            body = unzipped(body, bodies.bytes_max)
             held.take(len(body))
         yield body
 
@@ -41,7 +41,7 @@ def _is_gzip(request: Request) -> bool:
     return encoding == "gzip"
 
 
-def _unzipped(body: bytes, bytes_max: int) -> bytes:
+def unzipped(body: bytes, bytes_max: int) -> bytes:
     """All members of the gzip stream, never more than `bytes_max` bytes of them in memory."""
     parts: list[bytes] = []
     size = 0

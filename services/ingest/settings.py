@@ -4,6 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from shared.envelope import SCORES_BYTES_MAX
 from shared.logs import LogFormat
 
 
@@ -14,7 +15,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     )
     ingest_port: Annotated[int, Meta(description="The port to listen on.", ge=0, le=65535)] = 8001
     batch_scores_max: Annotated[int, Meta(description="Scores a request may carry.", ge=1, le=10_000)] = 1000
-    body_bytes_max: Annotated[int, Meta(description="Bytes a body may have, also once unzipped.", ge=1024)] = 8 << 20
+    body_bytes_max: Annotated[
+        int, Meta(description="Bytes a body may have, also once unzipped.", ge=1024, le=SCORES_BYTES_MAX)
+    ] = 8 << 20
     bodies_bytes_max: Annotated[
         int,
         Meta(

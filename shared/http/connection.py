@@ -66,6 +66,7 @@ class Connection(HttpToolsProtocol):
         self._is_ending = False  # nothing more is read; what is in hand is answered
         self._bytes_to_nothing = 0  # received since a head, or a piece of a body, was complete
         self._has_offered_upgrade = False
+        self._working_on: RequestResponseCycle | None = None
         self._head_timer: asyncio.TimerHandle | None = None
         self._untaken_timer: asyncio.TimerHandle | None = None
         self._untaken_bytes = 0
@@ -79,12 +80,25 @@ class Connection(HttpToolsProtocol):
             self._refuse(_NO_ROOM)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._give_up()
         super().connection_lost(exc)
         self._unset_keepalive_if_required()  # which uvicorn leaves running where a connection broke
         self._stop_head_timer()
         self._stop_untaken_timer()
         if self._is_member:
             self._all.leave(self)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._working_on = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _give_up(self) -> None:
+        """uvicorn tells only the request that came last that its client has gone: those before it would write on, which
+        fails as a 500."""
+        self.pipeline.clear()
+        if self._working_on is not None:
+            self._working_on.disconnected = True
+            self._working_on.message_event.set()
 
     def data_received(self, data: bytes) -> None:
         if self._is_ending:
@@ -117,6 +131,9 @@ class Connection(HttpToolsProtocol):
             return
         if len(self.headers) > HEADERS_MAX or self._is_large_head():
             raise _Refused(_TOO_LARGE)
+        codings = [value for name, value in self.headers if name == b"transfer-encoding"]
+        if codings and (len(codings) > 1 or codings[0].strip().lower() != b"chunked"):
+            raise _Refused(_CODING)  # before the app sees it: the parser finds it only afterwards
         self._stop_head_timer()
         self._bytes_to_nothing = 0
         super().on_headers_complete()
@@ -130,11 +147,6 @@ class Connection(HttpToolsProtocol):
         if self._bytes_to_nothing <= HEAD_BYTES_MAX:
             return False
         return len(self.url) + sum(map(len, chain.from_iterable(self.headers))) > HEAD_BYTES_MAX
-
-    def on_chunk_header(self) -> None:
-        codings = [value.strip().lower() for name, value in self.scope["headers"] if name == b"transfer-encoding"]
-        if codings != [b"chunked"]:
-            raise _Refused(_CODING)
 
     def on_body(self, body: bytes) -> None:
         self._bytes_to_nothing = 0
@@ -178,11 +190,18 @@ class Connection(HttpToolsProtocol):
         self._all.count_cut(refusal.reason)
         if self.pipeline and self.cycle.more_body:
             self.pipeline.popleft()  # its body is what is refused
-        elif not self._is_in_hand() or (self.cycle.more_body and not self.cycle.response_started):
-            self.transport.write(_answer(refusal))
-            self._close()
+        elif not self._is_in_hand():
+            self._answer(refusal)
         elif self.cycle.more_body:
-            self._close()
+            self.cycle.disconnected = True  # to the app it looks as if the client had gone
+            if self.cycle.response_started:
+                self._close()
+            else:
+                self._answer(refusal)
+
+    def _answer(self, refusal: _Refusal) -> None:
+        self.transport.write(_answer_of(refusal))
+        self._close()
 
     def _close(self) -> None:
         self._is_ending = True
@@ -237,7 +256,7 @@ class Connection(HttpToolsProtocol):
             self._watch_untaken()
 
 
-def _answer(refusal: _Refusal) -> bytes:
+def _answer_of(refusal: _Refusal) -> bytes:
     headers = (
         *ON_DATA,
         (b"content-type", b"text/plain; charset=utf-8"),

@@ -24,6 +24,8 @@ def house(postgres: EmbeddedPostgres, redis_server: EmbeddedRedis, template_data
         open_house(database_url, redis_server.url, **SHORT_TIMES) as opened,
     ):
         yield opened
+        # Whatever was sent, it was nobody's failure but the sender's.
+        assert [event for service in opened.services for event in service.logged() if event["level"] == "error"] == []
 
 
 @contextmanager

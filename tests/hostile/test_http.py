@@ -347,6 +347,15 @@ def test_no_more_than_some_requests_are_taken_ahead(target: Target) -> None:
     assert_serves(target)
 
 
+def test_who_hangs_up_on_requests_sent_ahead_is_no_failure_of_ours(target: Target) -> None:
+    """Each was a 500 in the log, and in the metrics. (The fixture looks into the log.)"""
+    for _ in range(20):
+        with Wire(target.port) as wire:
+            wire.send(target.post() * 10)
+
+    assert_serves(target)
+
+
 def test_the_body_of_an_offered_upgrade_is_no_request(target: Target) -> None:
     """Sent in a piece of its own it would be the next request to whoever believes in the upgrade."""
     offer = head("POST", target.path, b"Connection: Upgrade", b"Upgrade: h2c", b"Content-Length: %d" % len(SMUGGLED))

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from shared.envelope import COMPRESSED, PLAIN, decode, encode, original
+from shared.envelope import COMPRESSED, PLAIN, SCORES_BYTES_MAX, decode, encode, original
 from shared.errors import UnreadableEnvelope
 from tests.builders import a_score
 from tests.unit.making import an_envelope
@@ -24,6 +24,14 @@ def test_an_envelope_comes_out_as_it_went_in() -> None:
 
     assert read == envelope
     assert [(score.id, score.value) for score in scores] == [("s1", 0.5), (None, 0.5)]
+
+
+@pytest.mark.parametrize("size", [SCORES_BYTES_MAX + 1, 1 << 40, (1 << 64) - 3])
+def test_a_damaged_frame_that_says_it_holds_terabytes_is_unreadable(size: int) -> None:
+    frame = b"\x28\xb5\x2f\xfd\xe0" + size.to_bytes(8, "little") + bytes(20)
+
+    with pytest.raises(UnreadableEnvelope, match=f"{size} bytes"):
+        decode(packed(v=COMPRESSED, scores=frame))
 
 
 def test_a_large_batch_is_compressed_and_comes_out_as_it_went_in() -> None:

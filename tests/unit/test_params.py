@@ -219,6 +219,13 @@ def test_a_text_has_at_most_500_characters(name: str) -> None:
     assert fault(params.score_filters, (name, "x" * 501)) == ("invalid_parameter", name)
 
 
+def test_metadata_is_filtered_by_so_many_keys_and_no_more() -> None:
+    keys = [(f"metadata.{number}", "x") for number in range(101)]
+
+    assert len(params.score_filters(Query(keys[1:])).metadata) == 100
+    assert fault(params.score_filters, *keys) == ("invalid_parameter", "metadata.…")
+
+
 @pytest.mark.parametrize("pair", [("name", "a\x00b"), ("na\x00me", "x"), ("metadata.\x00", "x")])
 def test_a_nul_character_is_refused_before_it_meets_the_database(pair: tuple[str, str]) -> None:
     code, pointer = fault(lambda query: query, pair)
