@@ -1,17 +1,22 @@
 """Real servers for the tests: one Postgres and one Redis for the run, a database of its own for each test."""
 
 import asyncio
+import logging
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from io import TextIOWrapper
 from pathlib import Path
 
 import asyncpg
 import pytest
+import structlog
 from redis import Redis
 
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.redis import EmbeddedRedis
+from shared.logs import configure_logs
 from shared.schema.runner import migrate
+from tests.leaks import WATCH
 from tests.logins import make_logins
 from tests.stack import Project, Stack, make_project, open_stack, running_worker
 
@@ -26,6 +31,35 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("real_data"):
             item.add_marker(absent)
+
+
+@pytest.fixture(scope="session")
+def own_log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What the parts in this process log, in the form in which they do in production."""
+    path = tmp_path_factory.mktemp("log") / "tests.log"
+    with path.open("ab") as log:
+        configure_logs("tests", "json")
+        structlog.configure(logger_factory=structlog.BytesLoggerFactory(log))
+        for handler in logging.getLogger().handlers:
+            if type(handler) is logging.StreamHandler:
+                handler.setStream(TextIOWrapper(log, write_through=True))
+        yield path
+
+
+@pytest.fixture(autouse=True)
+def nothing_secret_is_logged(own_log: Path, request: pytest.FixtureRequest) -> Iterator[None]:
+    begin = own_log.stat().st_size
+    yield
+    with own_log.open("rb") as log:
+        log.seek(begin)
+        logged = log.read()
+    print(logged.decode(errors="replace"), end="")  # shown where the test fails
+    WATCH.search(logged, request.node.nodeid)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if WATCH.logs:
+        terminalreporter.write_line(f"{WATCH.logs} logs, {WATCH.size / 1e6:.1f} MB, searched for secrets")
 
 
 @pytest.fixture(scope="session")

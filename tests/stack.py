@@ -21,6 +21,7 @@ from services.worker.app import open_worker
 from services.worker.settings import Settings as WorkerSettings
 from shared.key_directory import mark_whole, publish
 from shared.keys import Grant, Scope, hash_of
+from tests.leaks import WATCH
 from tests.logins import API_LOGIN, WORKER_LOGIN, as_login
 from tests.poison import refuse_poison
 from tests.waiting import wait_until
@@ -72,6 +73,7 @@ class Stack:
 
     async def send(self, *scores: dict[str, Any], project: Project | None = None) -> httpx.Response:
         """Post one batch to ingest."""
+        WATCH.remember(scores)
         headers = (project or self.project).headers
         return await self.ingest.post("/v1/scores", json={"scores": list(scores)}, headers=headers)
 

@@ -16,6 +16,7 @@ from services.ingest.settings import Settings
 from shared.ids import uuid7
 from shared.key_directory import mark_whole, publish
 from shared.keys import Grant, Scope, hash_of, new_key
+from tests.leaks import WATCH
 from tests.stack import client_of
 
 PROJECT = UUID("00000000-0000-7000-8000-000000000001")
@@ -35,6 +36,7 @@ class Intake:
         return await self.client.post("/v1/scores", content=content, headers=said)
 
     async def send(self, *scores: Any) -> httpx.Response:
+        WATCH.remember(scores)
         return await self.post(msgspec.json.encode({"scores": scores}))
 
     async def queued(self) -> int:

@@ -17,8 +17,10 @@ from services.ingest.settings import Settings as IngestSettings
 from services.worker.app import open_worker
 from services.worker.jobs.verify_rollups import verify_rollups
 from services.worker.settings import Settings as WorkerSettings
+from shared.log_text import told
 from shared.postgres import open_pool
 from tests.chaos.house import Server
+from tests.leaks import WATCH
 from tests.logins import WORKER_LOGIN, as_login
 from tests.poison import refuse_poison
 from tests.stack import Stack, api_settings, client_of, make_project
@@ -116,8 +118,15 @@ async def open_house(postgres: Server, redis: Server, database_url: str) -> Asyn
             redis=redis,
             events=events,
         )
+    WATCH.search(_as_logged(events), "a house of faults")
     await asyncio.sleep(0)
     gc.collect()  # what a broken connection left behind goes while its loop still runs
+
+
+def _as_logged(events: list[MutableMapping[str, Any]]) -> bytes:
+    return repr(
+        [{**event, "exc_info": told(event["exc_info"]) if event.get("exc_info") else None} for event in events]
+    ).encode()
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from tests.leaks import WATCH
 from tests.system.processes import Service, first_start
 
 SHORT_TIMES = {"ASSAY_HEAD_SECONDS": "1", "ASSAY_BODY_SECONDS": "1"}
@@ -28,6 +29,7 @@ class House:
         return {"Authorization": f"Bearer {self.key}"}
 
     def send(self, *scores: dict[str, Any], **headers: str) -> httpx.Response:
+        WATCH.remember(scores)
         return httpx.post(
             f"{self.ingest.url}/v1/scores", json={"scores": scores}, headers=self.authorization | headers, timeout=30
         )

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from tests.leaks import WATCH
 from tests.waiting import wait_until
 
 BATCH_SIZE = 100
@@ -44,6 +45,7 @@ async def send_all(
     scores: Sequence[dict[str, Any]], ingest_url: str, key: str
 ) -> tuple[list[str], list[dict[str, Any]]]:
     """Send in batches over one connection; the batch ids, and the items that ingest refused."""
+    WATCH.remember(scores[:200])
     batch_ids: list[str] = []
     refused: list[dict[str, Any]] = []
     async with httpx.AsyncClient(base_url=ingest_url, headers={"Authorization": f"Bearer {key}"}, timeout=60) as ingest:

@@ -14,6 +14,8 @@ from typing import Any, Self
 
 import httpx
 
+from tests.leaks import WATCH
+
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 30.0
 STOP_SECONDS = 40.0
@@ -133,7 +135,9 @@ class Service:
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
             self._process.wait(STOP_SECONDS)
+        logged = self.log.read_bytes() if self.log.exists() else b""
         self.log.unlink(missing_ok=True)
+        WATCH.search(logged, f"the process {self.name}")
 
 
 def _event(line: str) -> dict[str, Any]:

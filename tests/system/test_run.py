@@ -16,6 +16,8 @@ import httpx
 import psutil
 import pytest
 
+from tests.leaks import WATCH
+
 PROJECT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 60
 
@@ -42,6 +44,8 @@ class Runner:
             finally:
                 process.terminate()
                 process.wait(PATIENCE_SECONDS)
+                for log in self.home.glob("logs/*.log*"):
+                    WATCH.search(log.read_bytes(), f"make run: {log.name}")
 
     def refused(self, **environment: str) -> str:
         """Run it where it can't start; return what it said."""
