@@ -12,6 +12,7 @@ import uvloop
 from bench.figures import Figure, table
 from bench.house import House
 from bench.parts import (
+    connections,
     end_to_end,
     growth,
     ingest,
@@ -37,6 +38,7 @@ PARTS: dict[str, Part] = {
     "latency": latency.measure,
     "memory": memory.measure,
     "servers": servers.measure,
+    "connections": connections.measure,
     "growth": growth.measure,
     "retention": retention.measure,
     "partitions": partitions.measure,

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from shared.http.problem import HANDLERS, failure_response
 from shared.http.request_id import RequestIds
-from shared.metrics import HttpMetrics, Register
+from shared.metrics import HttpMetrics
 from tests.builders import a_score
 from tests.contract.intake import Intake
 from tests.stack import Stack, client_of
@@ -75,7 +75,7 @@ async def test_a_failure_of_ours_is_guarded_too() -> None:
 
     app = Starlette(
         routes=[Route("/fail", fail)],
-        middleware=[Middleware(RequestIds, metrics=HttpMetrics(Register()), failure_response=failure_response)],
+        middleware=[Middleware(RequestIds, metrics=HttpMetrics("ingest"), failure_response=failure_response)],
         exception_handlers=HANDLERS,
     )
     async with client_of(app) as client:
