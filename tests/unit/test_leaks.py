@@ -22,6 +22,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
         "postgresql://assay:hunter2@127.0.0.1/assay", "redis://:hunter2@127.0.0.1:6379/0", "$argon2id$v=19$m=65536",
         "Set-Cookie: session=1",
     ],
+    ids=["key", "bearer", "lower case", "postgres", "redis", "argon2id", "cookie"],
 )  # fmt: skip
 def test_what_looks_like_a_secret_is_found_and_not_repeated(logged: str) -> None:
     with pytest.raises(Leaked) as leaked:
