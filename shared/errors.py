@@ -17,8 +17,8 @@
     │   │   └── TooManyQueries          of one project at once
     │   ├── QueueFull
     │   ├── QueueUnavailable
-    │   ├── StoreUnavailable
-    │   └── QueryTooWide                the statement ran into its time limit
+    │   └── StoreUnavailable
+    ├── QueryTooWide               503  the statement ran into its time limit: the same one will again
     └── UnreadableEnvelope         a queue entry that this release cannot read
 
 `code` is a stable word (docs/errors.md lists them), `detail` is one sentence for a person, `pointer` names the place in
@@ -102,7 +102,7 @@ class StoreUnavailable(TryLater):
     code = "store_unavailable"
 
 
-class QueryTooWide(TryLater):
+class QueryTooWide(AssayError):
     code = "query_timeout"
 
 

@@ -72,6 +72,7 @@ class Context:
     throttle: SignInThrottle
     passwords: Passwords = field(default_factory=Passwords)
     waiters: Waiters = field(default_factory=Waiters)
+    acquire_seconds: float = ACQUIRE_SECONDS
 
     @asynccontextmanager
     async def reading(self, project_id: UUID) -> AsyncIterator[Connection]:
@@ -113,13 +114,20 @@ class Context:
             raise QueryTooWide(f"The query took longer than {seconds:g} s: narrow its window or filters.") from error
         except STORE_ERRORS as error:
             if is_passing(error):
-                raise StoreUnavailable("The store of scores can't be reached.") from error
+                raise StoreUnavailable(self._why_unavailable(error)) from error
             raise
+
+    def _why_unavailable(self, error: Exception) -> str:
+        """A pool whose connections all stay in use shows like a store that does not answer: as a TimeoutError."""
+        waited_in_vain = isinstance(error, TimeoutError) and self.pool.get_idle_size() == 0
+        if waited_in_vain and self.pool.get_size() == self.pool.get_max_size():
+            return "All of this process's connections to the store of scores are busy."
+        return "The store of scores can't be reached."
 
     @asynccontextmanager
     async def _acquired(self) -> AsyncIterator[Connection]:
         with self.metrics.pool_wait_seconds.time():
-            connection = await self.pool.acquire(timeout=ACQUIRE_SECONDS)
+            connection = await self.pool.acquire(timeout=self.acquire_seconds)
         try:
             yield connection
         finally:

@@ -37,7 +37,7 @@ _PROBLEM_MEANINGS = {
     415: "Unsupported media type or encoding",
     422: "Well formed, but against a rule",
     429: "Over a limit: try again after `Retry-After` seconds",
-    503: "Can't be done now: try again after `Retry-After` seconds",
+    503: "Can't be done now: try again after `Retry-After` seconds; without that header, ask for less",
 }
 
 

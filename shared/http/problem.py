@@ -29,6 +29,7 @@ _STATUS_OF: dict[type[errors.AssayError], int] = {
     errors.BrokenRule: 422,
     errors.OverLimit: 429,
     errors.TryLater: 503,
+    errors.QueryTooWide: 503,
 }
 
 _CODE_OF_STATUS = {404: "not_found", 405: "method_not_allowed", 400: "malformed_request"}

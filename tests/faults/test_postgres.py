@@ -270,7 +270,7 @@ async def test_a_connection_that_ends_in_the_middle_of_an_answer_is_a_503() -> N
     pool, absent = BreakingPool(), cast(Any, None)
     context = Context(pool, absent, absent, ApiMetrics(), absent, SchemaCheck(pool), QueryBudget(1), absent)
 
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnavailable, match="can't be reached"):
         async with context.reading(UUID(int=1)):
             pass
 
@@ -314,5 +314,21 @@ async def test_a_query_that_takes_too_long_by_itself_is_told_so(house: House) ->
 
     answer = await house.read("/v1/scores/aggregate", percentiles="false")
 
-    assert_try_later(answer, "query_timeout")
+    assert (answer.status_code, answer.json()["code"]) == (503, "query_timeout")
     assert "narrow" in answer.json()["detail"]
+    assert "Retry-After" not in answer.headers
+
+
+async def test_a_reader_is_told_when_the_api_has_no_connection_left(house: House) -> None:
+    pool = await open_pool(house.database_url, size_max=1, statement_timeout_ms=60_000, name="api")
+    absent = cast(Any, None)
+    busy = Context(
+        pool, absent, absent, ApiMetrics(), absent, SchemaCheck(pool), QueryBudget(9), absent, acquire_seconds=0.05
+    )
+
+    async with busy.reading(house.project.id):
+        with pytest.raises(StoreUnavailable, match="busy"):
+            async with busy.reading(house.project.id):
+                pass
+
+    await pool.close()
