@@ -26,7 +26,8 @@ FUTURE_MAX = timedelta(minutes=5)
 FIRST_MOMENT = datetime(1900, 1, 1, tzinfo=UTC)
 EXPONENT_MAX = 99
 DIGITS_MAX = 100
-_LIKE_A_HUGE_NUMBER = re.compile(rb"[0-9][eE][+-]?[0-9]{3}|[0-9.]{101}")
+# Both begin with a digit, as a number does, and say so at once: that takes a third of the time of the two side by side.
+_LIKE_A_HUGE_NUMBER = re.compile(rb"[0-9](?:[eE][+-]?[0-9]{3}|[0-9.]{100})")
 NESTING = re.compile(
     rb'(?P<opened>[\[{]+)|(?P<closed>[\]}]+)|"(?:[^"\\]++|\\.)*+"?', re.DOTALL
 )  # strings are passed over
