@@ -1,7 +1,7 @@
 """Open Postgres: the pool that the worker and the api use, and what every connection of it has in common."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Literal, TypeAlias
 from uuid import UUID
@@ -32,10 +32,12 @@ async def open_pool(
     statement_timeout_ms: int,
     name: str,
     plans: Literal["auto", "force_custom_plan"] = "auto",
+    init: Callable[[Connection], Awaitable[None]] | None = None,
 ) -> Pool:
     """A pool of at most `size_max` connections. Does not wait for Postgres: see `wait_for_postgres`.
 
     `plans` is PostgreSQL's plan_cache_mode: "force_custom_plan" where the best plan depends on the arguments.
+    `init` is done to each new connection.
     """
     return await asyncpg.create_pool(
         url,
@@ -43,6 +45,7 @@ async def open_pool(
         max_size=size_max,
         command_timeout=statement_timeout_ms / 1000 + 5,
         max_inactive_connection_lifetime=300,
+        init=init,
         server_settings={
             "application_name": application_name(name),
             "statement_timeout": str(statement_timeout_ms),

@@ -16,6 +16,7 @@ from services.worker.gauges import Gauges
 from services.worker.handle import Handler
 from services.worker.jobs.schedule import Jobs
 from services.worker.metrics import WorkerMetrics
+from services.worker.moments import pass_moments_as_microseconds
 from services.worker.settings import Settings
 from shared.http.health import Health
 from shared.postgres import Pool, open_pool, wait_for_postgres
@@ -38,6 +39,7 @@ async def open_worker(settings: Settings, stop: asyncio.Event) -> AsyncIterator[
         size_max=settings.worker_lanes + 4,  # also for what takes over, ends stuck writers, and looks after health
         statement_timeout_ms=settings.statement_timeout_ms,
         name="worker",
+        init=pass_moments_as_microseconds,
     )
     # Jobs have connections of their own: what waits for a project's lock there must keep no score from being stored.
     job_pool = await open_pool(
