@@ -8,8 +8,6 @@ from msgspec import Struct
 
 from shared.filters import Span
 
-QUARTER = timedelta(minutes=15)
-DAY = timedelta(days=1)
 BUCKETS_MAX = 10_000
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -22,31 +20,47 @@ class Granularity(StrEnum):
     MONTH = "month"
 
 
-class Cover(Struct, frozen=True):
-    """A window cut into what each source answers: whole UTC days, whole quarters of an hour, rows at ragged ends."""
+class Width(StrEnum):
+    """How long a rollup bucket is: a month or a day in UTC, or a quarter of an hour."""
 
-    days: tuple[Span, ...]
-    quarters: tuple[Span, ...]
-    rows: tuple[Span, ...]
+    MONTH = "month"
+    DAY = "day"
+    QUARTER = "quarter"
 
 
-def cover(window: Span, step: timedelta = DAY) -> Cover:
-    """The coarsest cover of `window` whose pieces start and end at multiples of `step` or at the window's ends.
+WIDTHS = tuple(Width)  # from the coarsest to the finest
+_LENGTHS = {Width.DAY: timedelta(days=1), Width.QUARTER: timedelta(minutes=15)}
 
-    `step` is what a trend's bucket bounds are multiples of: a piece never lies in two buckets.
-    """
-    window = Span(_utc(window.start), _utc(window.end))
-    if step < QUARTER:
-        return Cover((), (), _spans(window))
-    inner = Span(_up(window.start, QUARTER), _down(window.end, QUARTER))
-    if _is_empty(inner):
-        return Cover((), (), _spans(window))
-    rows = (*_edge(window.start, inner.start), *_edge(inner.end, window.end))
-    whole = Span(_up(inner.start, DAY), _down(inner.end, DAY))
-    if step < DAY or _is_empty(whole):
-        return Cover((), (inner,), rows)
-    quarters = (*_edge(inner.start, whole.start), *_edge(whole.end, inner.end))
-    return Cover((whole,), quarters, rows)
+
+class Piece(Struct, frozen=True):
+    """A part of a window, and which rollups answer it: whole buckets of them. None: rows."""
+
+    width: Width | None
+    span: Span
+
+
+def cover(window: Span, coarsest: Width | None = Width.MONTH) -> tuple[Piece, ...]:
+    """The window in pieces, in order, each of the coarsest width that fits and is not coarser than `coarsest`: what a
+    trend's bucket bounds are starts of (see `coarsest_of`), so that no rollup lies in two of its buckets."""
+    widths = () if coarsest is None else WIDTHS[WIDTHS.index(coarsest) :]
+    return _cover(Span(_utc(window.start), _utc(window.end)), widths)
+
+
+def _cover(window: Span, widths: tuple[Width, ...]) -> tuple[Piece, ...]:
+    if _is_empty(window):
+        return ()
+    if not widths:
+        return (Piece(None, window),)
+    width, finer = widths[0], widths[1:]
+    whole = Span(_up(window.start, width), _down(window.end, width))
+    if _is_empty(whole):
+        return _cover(window, finer)
+    return (*_edge(window.start, whole.start, finer), Piece(width, whole), *_edge(whole.end, window.end, finer))
+
+
+def _edge(start: datetime | None, end: datetime | None, widths: tuple[Width, ...]) -> tuple[Piece, ...]:
+    """What lies between a window's end and the whole buckets inside; nothing does at an open end."""
+    return () if start is None or end is None else _cover(Span(start, end), widths)
 
 
 def _utc(moment: datetime | None) -> datetime | None:
@@ -54,33 +68,33 @@ def _utc(moment: datetime | None) -> datetime | None:
     return None if moment is None else moment.astimezone(UTC)
 
 
-def _spans(span: Span) -> tuple[Span, ...]:
-    return () if _is_empty(span) else (span,)
-
-
-def _edge(start: datetime | None, end: datetime | None) -> tuple[Span, ...]:
-    """The piece between a window's end and the cover inside; there is none at an open end."""
-    return () if start is None or end is None else _spans(Span(start, end))
-
-
 def _is_empty(span: Span) -> bool:
     return span.start is not None and span.end is not None and span.start >= span.end
 
 
-def _down(moment: datetime | None, step: timedelta) -> datetime | None:
-    return None if moment is None else moment - (moment - _EPOCH) % step
+def _down(moment: datetime | None, width: Width) -> datetime | None:
+    """The start of the bucket in which a moment in UTC lies."""
+    if moment is None:
+        return None
+    if width is Width.MONTH:
+        return datetime(moment.year, moment.month, 1, tzinfo=UTC)
+    return moment - (moment - _EPOCH) % _LENGTHS[width]
 
 
-def _up(moment: datetime | None, step: timedelta) -> datetime | None:
-    return None if moment is None else moment + (_EPOCH - moment) % step
+def _up(moment: datetime | None, width: Width) -> datetime | None:
+    """The first start of a bucket that is not before the moment."""
+    start = _down(moment, width)
+    if moment is None or start is None or start == moment:
+        return moment
+    if width is Width.MONTH:
+        return _down(start + timedelta(days=32), width)
+    return start + _LENGTHS[width]
 
 
-def step_of(bounds: list[datetime]) -> timedelta:
-    """The coarsest of a UTC day, a quarter of an hour and nothing of which all inner bounds are multiples."""
-    for step in (DAY, QUARTER):
-        if all((bound - _EPOCH) % step == timedelta(0) for bound in bounds):
-            return step
-    return timedelta(0)
+def coarsest_of(bounds: list[datetime]) -> Width | None:
+    """The coarsest width of whose buckets all inner bounds of a trend are starts."""
+    moments = [bound.astimezone(UTC) for bound in bounds]
+    return next((width for width in WIDTHS if all(_down(moment, width) == moment for moment in moments)), None)
 
 
 def bucket_bounds(start: datetime, end: datetime, granularity: Granularity, tz: ZoneInfo) -> list[datetime]:

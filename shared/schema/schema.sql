@@ -321,7 +321,7 @@ CREATE INDEX jobs_unfinished ON jobs (updated_at) WHERE state IN ('queued', 'run
 -- Rollups ------------------------------------------------------------------------------------------------------------
 -- One row per bucket of time, name, data type, source, environment and label. The label is the category of a
 -- CATEGORICAL score, 'true' or 'false' of a BOOLEAN one and '' of a NUMERIC one. Widths are 15 minutes ('quarter':
--- the finest step of today's time zone offsets) and one UTC day.
+-- the finest step of today's time zone offsets), a day and a month in UTC.
 --
 -- sum and sum_squares are exact decimals: adding and taking away round nothing, in whatever order it happens, and
 -- n·Σx² − (Σx)² has no cancellation (docs/adr: how rollups stay exact). min and max are read again from the rows when
@@ -383,6 +383,8 @@ BEGIN
         SELECT 'quarter' AS width, quarter AS bucket, * FROM quarters
         UNION ALL
         SELECT 'day', date_bin('1 day', quarter, 'epoch'), * FROM quarters
+        UNION ALL
+        SELECT 'month', date_trunc('month', quarter, 'UTC'), * FROM quarters
     )
     SELECT
         project_id, width, bucket, name, data_type, source, environment, label,
@@ -400,7 +402,7 @@ BEGIN
 END
 $$;
 
--- Takes scores away from their buckets. `gone` has what goes, by bucket, of both widths. All of it at once: scores of
+-- Takes scores away from their buckets. `gone` has what goes, by bucket, of all widths. All of it at once: scores of
 -- ten thousand environments of one quarter must not read that quarter ten thousand times. And by LATERAL and ON
 -- CONFLICT only, which go by the index: a join of so many with so many goes wrong where the planner expects few.
 CREATE FUNCTION take_from_score_rollups() RETURNS trigger LANGUAGE plpgsql
@@ -411,19 +413,25 @@ BEGIN
     PERFORM lock_scores_alone(ARRAY(SELECT DISTINCT project_id FROM old_scores));
     gone := ARRAY(
         SELECT ROW(
-            project_id, date_bin(w.step, scored_at, 'epoch'), count(*), min(numeric_value), max(numeric_value),
-            w.width, name, data_type, source, environment, coalesce(categorical_value, boolean_value::text, ''),
+            project_id, w.bucket, count(*), min(numeric_value), max(numeric_value), w.width, name, data_type, source,
+            environment, coalesce(categorical_value, boolean_value::text, ''),
             sum(numeric_value::text::numeric), sum(numeric_value::text::numeric * numeric_value::text::numeric)
         )::score_rollups
         FROM old_scores
-        CROSS JOIN (VALUES ('quarter', interval '15 minutes'), ('day', interval '1 day')) AS w (width, step)
+        CROSS JOIN LATERAL (
+            VALUES
+                ('quarter', date_bin('15 minutes', scored_at, 'epoch')),
+                ('day', date_bin('1 day', scored_at, 'epoch')),
+                ('month', date_trunc('month', scored_at, 'UTC'))
+        ) AS w (width, bucket)
         GROUP BY
-            project_id, date_bin(w.step, scored_at, 'epoch'), w.width, name, data_type, source, environment,
+            project_id, w.bucket, w.width, name, data_type, source, environment,
             coalesce(categorical_value, boolean_value::text, '')
     );
     PERFORM subtract_from_score_rollups(gone);
     PERFORM read_quarter_extremes_again(gone);
-    PERFORM read_day_extremes_again(gone);  -- from the quarters: hence after them
+    PERFORM read_extremes_again(gone, 'day', '1 day', 'quarter');  -- from the quarters: hence after them
+    PERFORM read_extremes_again(gone, 'month', '1 month', 'day');
     RETURN NULL;
 END
 $$;
@@ -515,22 +523,23 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION read_day_extremes_again(gone score_rollups[]) RETURNS void
-    LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+-- Buckets of `coarse`, which are `step` long, from those of `fine`. A month is as long as UTC's calendar says.
+CREATE FUNCTION read_extremes_again(gone score_rollups[], coarse text, step interval, fine text) RETURNS void
+    LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan SET timezone = 'UTC' AS $$
 BEGIN
     INSERT INTO score_rollups AS r
         (project_id, width, bucket, name, data_type, source, environment, label, count, sum, sum_squares, min, max)
-    SELECT d.project_id, 'day', d.bucket, d.name, 'NUMERIC', q.source, q.environment, '', 0, 0, 0, q.min, q.max
+    SELECT c.project_id, coarse, c.bucket, c.name, 'NUMERIC', f.source, f.environment, '', 0, 0, 0, f.min, f.max
     FROM (
         SELECT DISTINCT project_id, name, bucket FROM buckets_now(gone)
-        WHERE width = 'day' AND (gone_min <= min OR gone_max >= max)
-    ) AS d
+        WHERE width = coarse AND (gone_min <= min OR gone_max >= max)
+    ) AS c
     CROSS JOIN LATERAL (
         SELECT source, environment, min(min) AS min, max(max) AS max FROM score_rollups
-        WHERE project_id = d.project_id AND width = 'quarter' AND name = d.name AND data_type = 'NUMERIC'
-            AND bucket >= d.bucket AND bucket < d.bucket + interval '1 day'
+        WHERE project_id = c.project_id AND width = fine AND name = c.name AND data_type = 'NUMERIC'
+            AND bucket >= c.bucket AND bucket < c.bucket + step
         GROUP BY source, environment
-    ) AS q
+    ) AS f
     ON CONFLICT (project_id, width, name, bucket, data_type, source, environment, (md5(label)::uuid)) DO UPDATE
     SET min = excluded.min, max = excluded.max
     WHERE (r.min, r.max) IS DISTINCT FROM (excluded.min, excluded.max);

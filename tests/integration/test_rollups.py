@@ -53,7 +53,7 @@ async def test_deleting_a_row_takes_its_share_away(connection: asyncpg.Connectio
     assert await verify_project(connection, project.id) == []
 
 
-@pytest.mark.parametrize("gone", ["a", "b", "c", "d"])
+@pytest.mark.parametrize("gone", ["a", "b", "c", "d", "e", "f"])
 async def test_extremes_come_back_when_their_holder_goes(
     connection: asyncpg.Connection, project: Project, gone: str
 ) -> None:
@@ -64,6 +64,8 @@ async def test_extremes_come_back_when_their_holder_goes(
         {"id": "b", "value": 5, "scored_at": NOON + timedelta(hours=3)},
         {"id": "c", "value": 5},
         {"id": "d", "value": 0},
+        {"id": "e", "value": 9, "scored_at": NOON + timedelta(days=9)},
+        {"id": "f", "value": 9, "scored_at": NOON + timedelta(days=40)},
     )
 
     await connection.execute("DELETE FROM scores WHERE id = $1", gone)
@@ -129,13 +131,32 @@ async def test_writers_at_the_same_time_lose_nothing(database_url: str, project:
     await connection.close()
 
 
-async def test_verification_reports_a_bucket_that_is_wrong(connection: asyncpg.Connection, project: Project) -> None:
+@pytest.mark.parametrize(
+    ("width", "told"),
+    [
+        ("quarter", [("quarter", 5, 1)]),
+        ("day", [("day", 5, 1), ("month", 1, 5)]),  # months are compared with their days
+        ("month", [("month", 5, 1)]),
+    ],
+)
+async def test_verification_reports_a_bucket_that_is_wrong(
+    connection: asyncpg.Connection, project: Project, width: str, told: list[tuple[str, int, int]]
+) -> None:
     await insert(connection, project.id, {"id": "a"})
-    await connection.execute("UPDATE score_rollups SET count = 5 WHERE width = 'day'")
+    await connection.execute("UPDATE score_rollups SET count = 5 WHERE width = $1", width)
+
+    found = await verify_project(connection, project.id)
+
+    assert [(one.width, one.count_by_rollup, one.count_by_rows) for one in found] == told
+
+
+async def test_verification_reports_a_month_that_is_missing(connection: asyncpg.Connection, project: Project) -> None:
+    await insert(connection, project.id, {"id": "a"}, {"id": "b", "scored_at": NOON + timedelta(days=50)})
+    await connection.execute("DELETE FROM score_rollups WHERE width = 'month' AND bucket > $1", NOON)
 
     [difference] = await verify_project(connection, project.id)
 
-    assert (difference.width, difference.count_by_rollup, difference.count_by_rows) == ("day", 5, 1)
+    assert (difference.width, difference.count_by_rollup, difference.count_by_rows) == ("month", None, 1)
 
 
 async def test_extremes_of_many_environments_of_one_quarter_come_back(
@@ -151,7 +172,7 @@ async def test_extremes_of_many_environments_of_one_quarter_come_back(
 
     await connection.execute("DELETE FROM scores WHERE id LIKE 'low%' OR id LIKE 'high2%'")
 
-    extremes = "SELECT DISTINCT min, max FROM score_rollups WHERE environment = $1"  # the same in quarter and day
+    extremes = "SELECT DISTINCT min, max FROM score_rollups WHERE environment = $1"  # the same in all widths
     assert [tuple(row) for row in await connection.fetch(extremes, "e5")] == [(5.5, 5.9)]
     assert [tuple(row) for row in await connection.fetch(extremes, "e250")] == [(250.5, 250.5)]
     assert await verify_project(connection, project.id) == []

@@ -18,7 +18,7 @@ from tests.stack import Project, Stack, make_project
 
 Scores = list[dict[str, Any]]
 
-START = datetime(2025, 3, 1, tzinfo=UTC)
+START = datetime(2025, 2, 27, tzinfo=UTC)
 # Without shrinking: each step of it would be a project of its own in the database, for minutes.
 in_a_database = settings(
     max_examples=15,
@@ -37,7 +37,7 @@ numbers = st.sampled_from([ordinary, offset, tiny, huge, mixed]).flatmap(
     lambda kind: st.lists(kind, min_size=1, max_size=25)
 )
 values = mixed | st.booleans() | st.sampled_from(["safe", "unsafe", "ü" * 500])
-minutes = st.integers(0, 3 * 24 * 60)
+minutes = st.integers(0, 3 * 24 * 60) | st.integers(0, 70 * 24 * 60)  # over a change of months, or several
 
 
 def a_scored(score_id: str, value: Any, minute: int, **fields: Any) -> dict[str, Any]:
@@ -224,7 +224,7 @@ async def test_a_window_holds_what_lies_in_it(stack: Stack, sent: Scores, one: i
 @in_a_database
 @given(
     batches,
-    st.sampled_from(["hour", "day", "week"]),
+    st.sampled_from(["hour", "day", "week", "month"]),
     st.sampled_from(["UTC", "Asia/Kolkata", "America/St_Johns", "Europe/Berlin"]),
 )
 async def test_each_bucket_of_a_trend_is_the_fold_of_its_scores(
@@ -233,7 +233,7 @@ async def test_each_bucket_of_a_trend_is_the_fold_of_its_scores(
     project = await a_project(stack)
     await stack.store(*sent, project=project)
     latest = list({score["id"]: score for score in sent}.values())
-    window = {"from": START.isoformat(), "to": (START + timedelta(days=4)).isoformat()}
+    window = {"from": START.isoformat(), "to": (START + timedelta(days=70)).isoformat()}
 
     series = await aggregated(stack, project, "trends", name="n", granularity=granularity, timezone=timezone, **window)
 

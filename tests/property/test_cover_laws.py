@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from services.api.windows import DAY, QUARTER, Granularity, bucket_bounds, cover, step_of
+from services.api.windows import WIDTHS, Granularity, Piece, Width, bucket_bounds, coarsest_of, cover
 from shared.filters import Span
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -18,7 +18,8 @@ ZONES = [
     "Australia/Lord_Howe", "America/Sao_Paulo", "America/Havana", "Asia/Beirut", "Africa/Casablanca", "Pacific/Apia",
     "Pacific/Kiritimati", "Antarctica/Troll", "Africa/Monrovia",
 ]  # fmt: skip
-steps = st.sampled_from([timedelta(0), QUARTER, DAY])
+QUARTER, LONGEST_MONTH, DAY = timedelta(minutes=15), timedelta(days=31), timedelta(days=1)
+widths = st.sampled_from([*Width, None])
 zones = st.sampled_from(ZONES).map(ZoneInfo)
 any_moments = st.datetimes(datetime(1901, 1, 1), datetime(2199, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 round_moments = st.builds(
@@ -38,34 +39,47 @@ def closed(span: Span) -> tuple[datetime, datetime]:
     return span.start or FIRST, span.end or LAST
 
 
-@given(windows(moments) | st.just(Span(None, None)), steps)
-def test_the_pieces_are_disjoint_and_together_they_are_the_window(window: Span, step: timedelta) -> None:
-    pieces = cover(window, step)
+def is_start(moment: datetime, width: Width) -> bool:
+    match width:
+        case Width.MONTH:
+            return moment == datetime(moment.year, moment.month, 1, tzinfo=UTC)
+        case Width.DAY:
+            return (moment - EPOCH) % DAY == timedelta(0)
+    return (moment - EPOCH) % QUARTER == timedelta(0)
 
-    in_order = sorted(closed(piece) for piece in (*pieces.days, *pieces.quarters, *pieces.rows))
+
+def length(pieces: tuple[Piece, ...], width: Width | None) -> timedelta:
+    spans = [closed(piece.span) for piece in pieces if piece.width is width]
+    return sum((end - start for start, end in spans), timedelta(0))
+
+
+@given(windows(moments) | st.just(Span(None, None)), widths)
+def test_the_pieces_are_disjoint_and_together_they_are_the_window(window: Span, coarsest: Width | None) -> None:
+    pieces = cover(window, coarsest)
+
+    in_order = [closed(piece.span) for piece in pieces]
     assert all(start < end for start, end in in_order)
     assert all(left[1] == right[0] for left, right in pairwise(in_order))
     start, end = closed(window)
     assert ([in_order[0][0], in_order[-1][1]] if in_order else []) == ([start, end] if start < end else [])
 
 
-@given(windows(moments), steps)
-def test_the_pieces_of_rollups_begin_and_end_with_their_buckets(window: Span, step: timedelta) -> None:
-    pieces = cover(window, step)
-
-    for width, spans in ((DAY, pieces.days), (QUARTER, pieces.quarters)):
-        ends = [end for span in spans for end in (span.start, span.end) if end is not None]
-        assert all((end - EPOCH) % width == timedelta(0) for end in ends)
-        assert not spans or step >= width
+@given(windows(moments), st.sampled_from(Width))
+def test_the_pieces_of_rollups_begin_and_end_with_their_buckets(window: Span, coarsest: Width) -> None:
+    for piece in cover(window, coarsest):
+        if piece.width is not None:
+            ends = [end for end in (piece.span.start, piece.span.end) if end is not None]
+            assert all(is_start(end, piece.width) for end in ends)
+            assert WIDTHS.index(piece.width) >= WIDTHS.index(coarsest)
 
 
 @given(windows(moments))
-def test_only_what_is_shorter_than_a_bucket_is_read_from_rows(window: Span) -> None:
+def test_only_what_is_shorter_than_a_bucket_is_answered_by_what_is_finer(window: Span) -> None:
     pieces = cover(window)
 
-    lengths = [closed(piece)[1] - closed(piece)[0] for piece in pieces.rows]
-    assert sum(lengths, timedelta(0)) < 2 * QUARTER
-    assert sum((closed(piece)[1] - closed(piece)[0] for piece in pieces.quarters), timedelta(0)) < 2 * DAY
+    assert length(pieces, None) < 2 * QUARTER
+    assert length(pieces, Width.QUARTER) < 2 * DAY
+    assert length(pieces, Width.DAY) < 2 * LONGEST_MONTH
 
 
 @given(moments, st.integers(1, 40 * 96), st.sampled_from(Granularity), zones)
@@ -99,7 +113,8 @@ def test_no_piece_of_a_cover_lies_in_two_buckets(
     inner = bounds[1:-1]
     assume(inner)
 
-    step = step_of(inner)
+    width = coarsest_of(inner)
 
-    assert step in (DAY, QUARTER, timedelta(0))
-    assert step == timedelta(0) or all((bound - EPOCH) % step == timedelta(0) for bound in inner)
+    assert width is None or all(is_start(bound.astimezone(UTC), width) for bound in inner)
+    coarser = WIDTHS if width is None else WIDTHS[: WIDTHS.index(width)]
+    assert not any(all(is_start(bound.astimezone(UTC), one) for bound in inner) for one in coarser)

@@ -2,12 +2,16 @@
 
 import asyncio
 import subprocess
+from datetime import timedelta
+from uuid import uuid4
 
 import asyncpg
 import pytest
 
 from deploy.local.binaries import postgres_binary
+from services.worker.jobs.verify_rollups import verify_project
 from shared.schema.runner import RIGHTS_FILE, SCHEMA_FILE, migrate, migrations, wait_for_schema
+from tests.integration.rows import NOON, insert
 
 
 def dump_of(url: str) -> list[str]:
@@ -53,6 +57,27 @@ async def test_a_service_waits_until_the_schema_is_there(bare_database_url: str)
     await migrate(bare_database_url)
 
     await asyncio.wait_for(waiting, 10)
+
+
+async def at_version(url: str, version: int) -> asyncpg.Connection:
+    """A connection to a database as an earlier release left it."""
+    connection = await asyncpg.connect(url)
+    for migration in migrations()[:version]:
+        await connection.execute(migration.sql)
+        await connection.execute("INSERT INTO schema_migrations VALUES ($1, $2)", migration.version, migration.name)
+    return connection
+
+
+async def test_rollups_of_months_are_filled_from_the_days_that_are_there(bare_database_url: str) -> None:
+    connection, project_id = await at_version(bare_database_url, 4), uuid4()
+    rows = [{"id": str(n), "value": n / 7, "scored_at": NOON + timedelta(days=9 * n)} for n in range(9)]
+    await insert(connection, project_id, *rows)
+
+    await migrate(bare_database_url)
+
+    assert await connection.fetchval("SELECT count(*) FROM score_rollups WHERE width = 'month'") == 3
+    assert await verify_project(connection, project_id) == []
+    await connection.close()
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.api.windows import BUCKETS_MAX, DAY, QUARTER, Cover, Granularity, bucket_bounds, cover, step_of
+from services.api.windows import BUCKETS_MAX, Granularity, Piece, Width, bucket_bounds, coarsest_of, cover
 from shared.filters import Span
 
 HOUR, DAYS, WEEK, MONTH = Granularity
@@ -34,80 +34,94 @@ def hours(bounds: list[datetime]) -> list[float]:
 # Cover ----------------------------------------------------------------------------------------------------------------
 
 
+MONTHS_OF_ROLLUPS, DAYS_OF_ROLLUPS, QUARTERS_OF_ROLLUPS = Width
+ROWS = None
+
+
+def test_whole_months_are_answered_by_month_rollups_alone() -> None:
+    window = span("2025-02-01", "2025-05-01")
+
+    assert cover(window) == (Piece(MONTHS_OF_ROLLUPS, window),)
+
+
 def test_whole_days_are_answered_by_day_rollups_alone() -> None:
     window = span("2025-03-01", "2025-03-04")
 
-    assert cover(window) == Cover((window,), (), ())
+    assert cover(window) == (Piece(DAYS_OF_ROLLUPS, window),)
 
 
-def test_an_open_window_is_days_without_an_end() -> None:
-    assert cover(Span(None, None)) == Cover((Span(None, None),), (), ())
+def test_an_open_window_is_months_without_an_end() -> None:
+    assert cover(Span(None, None)) == (Piece(MONTHS_OF_ROLLUPS, Span(None, None)),)
 
 
-def test_ragged_ends_are_quarters_and_the_rest_of_them_rows() -> None:
-    pieces = cover(span("2025-03-01T22:07", "2025-03-04T00:20"))
-
-    assert pieces.rows == (span("2025-03-01T22:07", "2025-03-01T22:15"), span("2025-03-04T00:15", "2025-03-04T00:20"))
-    assert pieces.quarters == (span("2025-03-01T22:15", "2025-03-02"), span("2025-03-04", "2025-03-04T00:15"))
-    assert pieces.days == (span("2025-03-02", "2025-03-04"),)
+def test_ragged_ends_are_answered_by_what_is_finer_and_the_rest_of_them_by_rows() -> None:
+    assert cover(span("2024-12-30T22:07", "2025-03-04T00:20")) == (
+        Piece(ROWS, span("2024-12-30T22:07", "2024-12-30T22:15")),
+        Piece(QUARTERS_OF_ROLLUPS, span("2024-12-30T22:15", "2024-12-31")),
+        Piece(DAYS_OF_ROLLUPS, span("2024-12-31", "2025-01-01")),
+        Piece(MONTHS_OF_ROLLUPS, span("2025-01-01", "2025-03-01")),
+        Piece(DAYS_OF_ROLLUPS, span("2025-03-01", "2025-03-04")),
+        Piece(QUARTERS_OF_ROLLUPS, span("2025-03-04", "2025-03-04T00:15")),
+        Piece(ROWS, span("2025-03-04T00:15", "2025-03-04T00:20")),
+    )
 
 
 def test_an_open_end_has_no_ragged_piece() -> None:
-    pieces = cover(span("2025-03-01T23:50", None))
-
-    assert pieces.rows == (span("2025-03-01T23:50", "2025-03-02"),)
-    assert (pieces.quarters, pieces.days) == ((), (span("2025-03-02", None),))
+    assert cover(span("2025-03-31T23:50", None)) == (
+        Piece(ROWS, span("2025-03-31T23:50", "2025-04-01")),
+        Piece(MONTHS_OF_ROLLUPS, span("2025-04-01", None)),
+    )
 
 
 def test_a_window_within_a_quarter_is_rows() -> None:
     window = span("2025-03-01T10:01", "2025-03-01T10:14")
 
-    assert cover(window) == Cover((), (), (window,))
+    assert cover(window) == (Piece(ROWS, window),)
 
 
 def test_a_window_within_a_day_is_quarters() -> None:
     window = span("2025-03-01T10:00", "2025-03-01T11:15")
 
-    assert cover(window) == Cover((), (window,), ())
+    assert cover(window) == (Piece(QUARTERS_OF_ROLLUPS, window),)
 
 
-def test_buckets_that_begin_at_quarters_are_not_answered_by_days() -> None:
-    window = span("2025-03-01", "2025-03-04")
+@pytest.mark.parametrize("coarsest", [*Width, None])
+def test_buckets_of_a_trend_are_answered_by_nothing_coarser_than_where_they_begin(coarsest: Width | None) -> None:
+    window = span("2025-03-01", "2025-05-01")
 
-    assert cover(window, QUARTER) == Cover((), (window,), ())
-
-
-def test_buckets_that_begin_anywhere_are_answered_by_rows() -> None:
-    window = span("2025-03-01", "2025-03-04")
-
-    assert cover(window, timedelta(0)) == Cover((), (), (window,))
+    assert cover(window, coarsest) == (Piece(coarsest, window),)
 
 
 def test_a_window_is_an_interval_of_real_time_also_across_a_change_of_clocks() -> None:
     berlin = ZoneInfo("Europe/Berlin")
     window = Span(datetime(2025, 3, 30, 1, 45, tzinfo=berlin), datetime(2025, 3, 30, 3, 15, tzinfo=berlin))
 
-    assert cover(window) == Cover((), (span("2025-03-30T00:45", "2025-03-30T01:15"),), ())
+    assert cover(window) == (Piece(QUARTERS_OF_ROLLUPS, span("2025-03-30T00:45", "2025-03-30T01:15")),)
 
 
 @pytest.mark.parametrize(("end", "start"), [("2025-03-01", "2025-03-01"), ("2025-03-01", "2025-03-05")])
 def test_an_empty_window_has_no_pieces(start: str, end: str) -> None:
-    assert cover(span(start, end)) == Cover((), (), ())
+    assert cover(span(start, end)) == ()
 
 
 @pytest.mark.parametrize(
-    ("zone", "step"),
+    ("zone", "width"),
     [
-        ("UTC", DAY), ("Europe/Berlin", QUARTER), ("Asia/Kolkata", QUARTER), ("Asia/Kathmandu", QUARTER),
-        ("America/St_Johns", QUARTER),
+        ("UTC", Width.DAY), ("Europe/Berlin", Width.QUARTER), ("Asia/Kolkata", Width.QUARTER),
+        ("Asia/Kathmandu", Width.QUARTER), ("America/St_Johns", Width.QUARTER),
     ],
 )  # fmt: skip
-def test_the_days_of_todays_zones_begin_at_quarters_of_an_hour(zone: str, step: timedelta) -> None:
-    assert step_of(buckets(zone, "2025-01-01", "2025-12-31")) == step
+def test_the_days_of_todays_zones_begin_at_quarters_of_an_hour(zone: str, width: Width) -> None:
+    assert coarsest_of(buckets(zone, "2025-01-01", "2025-12-31")) is width
+
+
+@pytest.mark.parametrize(("granularity", "width"), [(MONTH, Width.MONTH), (WEEK, Width.DAY), (HOUR, Width.QUARTER)])
+def test_months_in_utc_begin_with_the_rollups_of_months(granularity: Granularity, width: Width) -> None:
+    assert coarsest_of(buckets("UTC", "2025-01-01", "2025-04-30", granularity)) is width
 
 
 def test_days_of_a_zone_with_an_odd_offset_begin_nowhere_in_particular() -> None:
-    assert step_of(buckets("Africa/Monrovia", "1960-01-01", "1960-02-01")) == timedelta(0)
+    assert coarsest_of(buckets("Africa/Monrovia", "1960-01-01", "1960-02-01")) is None
 
 
 # Days -----------------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import asyncpg
 from asyncpg import Record
 from msgspec import Struct
 
-from services.api.windows import cover, step_of
+from services.api.windows import Piece, Width, coarsest_of, cover
 from shared.conditions import Arguments, rollup_conditions, score_conditions, span_conditions
 from shared.errors import BrokenRule
 from shared.filters import ScoreFilters, Span
@@ -137,12 +137,8 @@ def rollup_statement(
 ) -> tuple[str, list[Any]]:
     """From rollups, and from rows only at the ragged ends of the window: costs what its buckets cost."""
     arguments = Arguments()
-    pieces = cover(filters.span, step_of(list(bounds)[1:-1]))
-    parts = [
-        _rollup_part(filters, project_id, width, span, arguments)
-        for width, spans in (("day", pieces.days), ("quarter", pieces.quarters))
-        for span in spans
-    ] + [_row_part(filters, project_id, span, arguments) for span in pieces.rows]
+    pieces = cover(filters.span, coarsest_of(list(bounds)[1:-1]))
+    parts = [_part(filters, project_id, piece, arguments) for piece in pieces]
     statement = f"""
         SELECT
             {_slot("at", bounds, arguments)} AS slot, name, data_type, label, {_groups(group_by, arguments)}
@@ -154,7 +150,13 @@ def rollup_statement(
     return statement, arguments.values
 
 
-def _rollup_part(filters: ScoreFilters, project_id: UUID, width: str, span: Span, arguments: Arguments) -> str:
+def _part(filters: ScoreFilters, project_id: UUID, piece: Piece, arguments: Arguments) -> str:
+    if piece.width is None:
+        return _row_part(filters, project_id, piece.span, arguments)
+    return _rollup_part(filters, project_id, piece.width, piece.span, arguments)
+
+
+def _rollup_part(filters: ScoreFilters, project_id: UUID, width: Width, span: Span, arguments: Arguments) -> str:
     conditions = rollup_conditions(filters, project_id, width, arguments) + span_conditions("bucket", span, arguments)
     return f"""
         SELECT bucket AS at, name, data_type, source, environment, label, count, sum, sum_squares, min, max

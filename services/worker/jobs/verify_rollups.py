@@ -1,4 +1,7 @@
-"""Compare the rollups with the rows they stand for and report every difference (SPEC 9). Changes nothing."""
+"""Compare the rollups with the rows they stand for and report every difference (SPEC 9). Changes nothing.
+
+Quarters and days are compared with the rows, months with the days.
+"""
 
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -15,7 +18,8 @@ DIFFERENCES_LOGGED_MAX = 20
 
 
 class Difference(Struct, frozen=True):
-    """A bucket whose rollup is not what its rows say. None: the one or the other has no such bucket."""
+    """A bucket whose rollup is not what its rows say, or the days of a month. None: the one or the other has no such
+    bucket."""
 
     project_id: UUID
     width: str
@@ -48,10 +52,14 @@ async def verify_project(connection: Connection, project_id: UUID, since: dateti
     if span["first"] is None:
         return []
     start = _day(max(span["first"], since) if since else span["first"])
+    month = start.replace(day=1)
     differences: list[Difference] = []
     while start <= span["last"]:
-        differences += await _verify_slice(connection, project_id, start, start + SLICE)
+        differences += await _differences(connection, _OF_QUARTERS_AND_DAYS, project_id, start, start + SLICE)
         start += SLICE
+    while month <= span["last"]:
+        differences += await _differences(connection, _OF_MONTHS, project_id, month, _next_month(month))
+        month = _next_month(month)
     return differences
 
 
@@ -59,9 +67,15 @@ def _day(moment: datetime) -> datetime:
     return moment.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-async def _verify_slice(connection: Connection, project_id: UUID, start: datetime, end: datetime) -> list[Difference]:
+def _next_month(month: datetime) -> datetime:
+    return (month + timedelta(days=32)).replace(day=1)
+
+
+async def _differences(
+    connection: Connection, statement: str, project_id: UUID, start: datetime, end: datetime
+) -> list[Difference]:
     """One statement, so one snapshot: what is written meanwhile is in both or in neither."""
-    rows = await connection.fetch(_DIFFERENCES, project_id, start, end)
+    rows = await connection.fetch(statement, project_id, start, end)
     return [Difference(project_id=project_id, **row) for row in rows]
 
 
@@ -71,7 +85,7 @@ FROM (SELECT min(scored_at) AS first, max(scored_at) AS last FROM scores WHERE p
     (SELECT min(bucket) AS first, max(bucket) AS last FROM score_rollups WHERE project_id = $1) AS r
 """
 
-_DIFFERENCES = """
+_OF_QUARTERS_AND_DAYS = """
 WITH by_rows AS (
     SELECT
         w.width, date_bin(w.step, scored_at, 'epoch') AS bucket, name, data_type, source, environment,
@@ -89,7 +103,7 @@ WITH by_rows AS (
 by_rollup AS (
     SELECT width, bucket, name, data_type, source, environment, label, count, sum, sum_squares, min, max
     FROM score_rollups
-    WHERE project_id = $1 AND bucket >= $2 AND bucket < $3
+    WHERE project_id = $1 AND width IN ('quarter', 'day') AND bucket >= $2 AND bucket < $3
 )
 SELECT
     width, bucket, name, data_type, source, environment, label,
@@ -97,4 +111,26 @@ SELECT
 FROM by_rollup AS a FULL JOIN by_rows AS b USING (width, bucket, name, data_type, source, environment, label)
 WHERE (a.count, a.sum, a.sum_squares, a.min, a.max) IS DISTINCT FROM (b.count, b.sum, b.sum_squares, b.min, b.max)
 ORDER BY 1, 2, 3, 4, 5, 6, 7
+"""
+
+_OF_MONTHS = """
+WITH by_days AS (
+    SELECT
+        name, data_type, source, environment, label,
+        sum(count) AS count, sum(sum) AS sum, sum(sum_squares) AS sum_squares, min(min) AS min, max(max) AS max
+    FROM score_rollups
+    WHERE project_id = $1 AND width = 'day' AND bucket >= $2 AND bucket < $3
+    GROUP BY 1, 2, 3, 4, 5
+),
+by_month AS (
+    SELECT name, data_type, source, environment, label, count, sum, sum_squares, min, max
+    FROM score_rollups
+    WHERE project_id = $1 AND width = 'month' AND bucket = $2
+)
+SELECT
+    'month' AS width, $2 AS bucket, name, data_type, source, environment, label,
+    a.count AS count_by_rollup, b.count::bigint AS count_by_rows
+FROM by_month AS a FULL JOIN by_days AS b USING (name, data_type, source, environment, label)
+WHERE (a.count, a.sum, a.sum_squares, a.min, a.max) IS DISTINCT FROM (b.count, b.sum, b.sum_squares, b.min, b.max)
+ORDER BY 3, 4, 5, 6, 7
 """
