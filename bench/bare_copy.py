@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 
 TABLE = "bench_bare_copy"
-_COLUMNS = (
+COLUMNS = (
     "project_id", "id", "version", "name", "data_type", "numeric_value", "categorical_value", "boolean_value",
     "trace_id", "span_id", "session_id", "user_id", "source", "author", "comment", "metadata", "environment",
     "config_id", "config_version", "violation", "scored_at", "received_at",
@@ -27,7 +27,7 @@ async def make_table(connection: asyncpg.Connection) -> None:
 
 async def stored_records(connection: asyncpg.Connection) -> list[Record]:
     """The rows of `scores` as the worker hands them to the driver, in the order in which they were stored."""
-    rows = await connection.fetch(f"SELECT {', '.join(_COLUMNS)} FROM scores ORDER BY ctid")
+    rows = await connection.fetch(f"SELECT {', '.join(COLUMNS)} FROM scores ORDER BY ctid")
     return [tuple(row) for row in rows]
 
 
@@ -38,7 +38,7 @@ async def ready_bytes(connection: asyncpg.Connection) -> bytes:
     async def keep(chunk: bytes) -> None:
         chunks.append(chunk)
 
-    query = f"SELECT {', '.join(_COLUMNS)} FROM scores ORDER BY ctid"
+    query = f"SELECT {', '.join(COLUMNS)} FROM scores ORDER BY ctid"
     await connection.copy_from_query(query, output=keep, format="binary")
     return b"".join(chunks)
 
@@ -48,7 +48,7 @@ async def copy_seconds(connection: asyncpg.Connection, records: Sequence[Record]
     await _empty(connection)
     started = time.perf_counter()
     for batch in _batches(records, batch_size):
-        await connection.copy_records_to_table(TABLE, records=batch, columns=_COLUMNS)
+        await connection.copy_records_to_table(TABLE, records=batch, columns=COLUMNS)
     return time.perf_counter() - started
 
 
@@ -60,7 +60,7 @@ async def copy_bytes_seconds(connection: asyncpg.Connection, data: bytes) -> flo
             yield data[start : start + (1 << 19)]
 
     started = time.perf_counter()
-    await connection.copy_to_table(TABLE, source=source(), columns=_COLUMNS, format="binary")
+    await connection.copy_to_table(TABLE, source=source(), columns=COLUMNS, format="binary")
     return time.perf_counter() - started
 
 

@@ -34,12 +34,15 @@ class Limit(Struct, frozen=True):
 
 
 class Figure(Struct, frozen=True, kw_only=True):
+    """One row of a table. `headline` is the line of the specification's numbers for which it stands, if any."""
+
     part: str
     name: str
     unit: str
     runs: list[float]
     limit: Limit | None = None
     goal: Goal | None = None
+    headline: str | None = None
 
     @property
     def median(self) -> float:
@@ -66,6 +69,9 @@ class Figure(Struct, frozen=True, kw_only=True):
         return statistics.median(self.shares) >= self.goal.value
 
 
+HEAD = "| what | median (min – max) | beside | share (min – max) | goal | met |\n|---|---|---|---|---|---|"
+
+
 def percentile(values: Sequence[float], share: float) -> float:
     """The smallest value that `share` of them do not exceed; of none, 0."""
     ordered = sorted(values)
@@ -74,7 +80,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def table(figures: Sequence[Figure]) -> str:
     """The figures as a Markdown table."""
-    lines = ["| what | median (min – max) | beside | share (min – max) | goal | met |", "|---|---|---|---|---|---|"]
+    lines = [HEAD]
     part = ""
     for figure in figures:
         if figure.part != part:
@@ -84,12 +90,21 @@ def table(figures: Sequence[Figure]) -> str:
     return "\n".join(lines)
 
 
+def goal_rows(figures: Sequence[Figure]) -> dict[str, str]:
+    """The figures that stand for a line of the specification, by that line, each as a row of a Markdown table."""
+    return {
+        figure.headline: f"| {' | '.join([figure.headline, *_cells(figure)[1:]])} |"
+        for figure in figures
+        if figure.headline is not None
+    }
+
+
 def _cells(figure: Figure) -> list[str]:
     limit = figure.limit
     beside = "" if limit is None else f"{limit.name}: {_number(statistics.median(limit.runs))}"
     met = {None: "", True: "yes", False: "**no**"}[figure.is_met]
     goal = "" if figure.goal is None else str(figure.goal)
-    return [figure.name, f"{_spread(figure.runs)} {figure.unit}", beside, _shares(figure.shares), goal, met]
+    return [figure.name, f"{_spread(figure.runs)} {figure.unit}".strip(), beside, _shares(figure.shares), goal, met]
 
 
 def _spread(runs: list[float]) -> str:

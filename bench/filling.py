@@ -4,9 +4,16 @@
 The same every time, but for the day on which it ends.
 """
 
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
 import asyncpg
 
+from bench.house import House
+
 CHUNK_ROWS = 250_000
+CONNECTIONS = 2
 DAYS = 90
 NAMES = 50
 SCORES_PER_TRACE = 10
@@ -49,18 +56,33 @@ _FILL = f"""
     """
 
 
-async def fill(connection: asyncpg.Connection, project_id: str, rows: int) -> None:
+async def fill(house: House, rows: int) -> None:
     """Empty the tables and put `rows` scores in. The indexes are made at the end, and the planner knows the tables."""
+    connection = await asyncpg.connect(house.database_url)
     await connection.execute("TRUNCATE scores, batches, rejected_scores")
     indexes = await connection.fetch(_SECONDARY_INDEXES)
-    await connection.execute("SET synchronous_commit = off; SET work_mem = '256MB'; SET maintenance_work_mem = '512MB'")
     for index in indexes:
         await connection.execute(f"DROP INDEX {index['indexname']}")
-    for start in range(0, rows, CHUNK_ROWS):
-        await connection.execute(_FILL, project_id, start, min(start + CHUNK_ROWS, rows) - 1, rows)
-    for index in indexes:
-        await connection.execute(index["indexdef"])
-    await connection.execute("RESET synchronous_commit; RESET work_mem; RESET maintenance_work_mem")
+    chunks = [(start, min(start + CHUNK_ROWS, rows) - 1) for start in range(0, rows, CHUNK_ROWS)]
+    project_id = house.credentials.project_id
+    await _all_done(house, [(_FILL, project_id, first, last, rows) for first, last in chunks])
+    await _all_done(house, [(index["indexdef"],) for index in indexes])
     for table in ("scores", "score_rollups"):
         await connection.execute(f"VACUUM (ANALYZE) {table}")
     await connection.execute("CHECKPOINT")
+    await connection.close()
+
+
+async def _all_done(house: House, statements: Sequence[tuple[Any, ...]]) -> None:
+    """Over a few connections at once, each of which takes the next statement."""
+    left = iter(statements)
+
+    async def work() -> None:
+        connection = await asyncpg.connect(house.database_url)
+        await connection.execute("SET synchronous_commit = off; SET work_mem = '256MB'")
+        await connection.execute("SET maintenance_work_mem = '512MB'")
+        for statement, *arguments in left:
+            await connection.execute(statement, *arguments)
+        await connection.close()
+
+    await asyncio.gather(*(work() for _ in range(CONNECTIONS)))

@@ -4,9 +4,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from urllib.parse import urlsplit
 
 import asyncpg
 import httpx
@@ -54,30 +54,46 @@ class Service(Struct, frozen=True):
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.partition("{")[0].partition(" ")[0] == name)
 
 
+@contextmanager
+def open_house(folder: Path) -> Iterator["House"]:
+    with EmbeddedPostgres(folder / "postgres") as postgres, EmbeddedRedis(folder / "redis") as redis:
+        yield House(folder, postgres, redis, postgres.url, redis.url)
+
+
 class House:
     """Postgres with this release's schema, Redis, one project with a key. Services are started as a part needs them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, postgres: EmbeddedPostgres, redis: EmbeddedRedis, database_url: str, redis_url: str
+    ) -> None:
+        self.database_url = database_url
+        self.redis_url = redis_url
         self._folder = folder
-        self._stack = ExitStack()
-
-    def __enter__(self) -> Self:
-        self.postgres = self._stack.enter_context(EmbeddedPostgres(self._folder / "postgres"))
-        self.redis = self._stack.enter_context(EmbeddedRedis(self._folder / "redis"))
+        self._postgres = postgres
+        self._redis = redis
         self._run("shared.schema", "migrate")
         for login, role in LOGINS.values():
-            self._run("shared.schema", "login", login, role, sent=self.postgres.password_for(login))
+            self._run("shared.schema", "login", login, role, sent=self._postgres.password_for(login))
         self.credentials = msgspec.json.decode(self._run("services.api.setup"), type=Credentials)
-        return self
 
-    def __exit__(self, *_error: object) -> None:
-        self._stack.close()
+    async def wing(self, number: int) -> "House":
+        """The same servers, with a database and a queue that nobody else uses: what runs in one wing is not seen in
+        another. Asked for again, it is as it was left."""
+        folder, name = self._folder / f"wing-{number}", f"wing_{number}"
+        if not folder.is_dir():
+            folder.mkdir()
+            connection = await asyncpg.connect(self.database_url)
+            await connection.execute(f"CREATE DATABASE {name}")
+            await connection.close()
+        database_url = urlsplit(self.database_url)._replace(path=f"/{name}").geturl()
+        redis_url = urlsplit(self.redis_url)._replace(path=f"/{number}").geturl()
+        return House(folder, self._postgres, self._redis, database_url, redis_url)
 
     @property
     def server_pids(self) -> dict[str, int]:
-        assert self.postgres.process.pid is not None
-        assert self.redis.process.pid is not None
-        return {"postgres": self.postgres.process.pid, "redis": self.redis.process.pid}
+        assert self._postgres.process.pid is not None
+        assert self._redis.process.pid is not None
+        return {"postgres": self._postgres.process.pid, "redis": self._redis.process.pid}
 
     @contextmanager
     def service(
@@ -111,7 +127,7 @@ class House:
         await self.empty_queue()
 
     async def empty_queue(self) -> None:
-        redis = Redis.from_url(self.redis.url)
+        redis = Redis.from_url(self.redis_url)
         for stream in [stream async for stream in redis.scan_iter(STREAMS, count=1000)]:
             await redis.xtrim(stream, maxlen=0, approximate=False)
         await redis.aclose()
@@ -127,9 +143,13 @@ class House:
 
     def _environment(self, kind: str | None = None) -> dict[str, str]:
         """Production's defaults: nothing that is set for an Assay of this machine's user."""
-        database_url = self.postgres.url_for(LOGINS[kind][0]) if kind in LOGINS else self.postgres.url
+        database_url = self._url_for(LOGINS[kind][0]) if kind in LOGINS else self.database_url
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("ASSAY_")}
-        return {**inherited, "DATABASE_URL": database_url, "REDIS_URL": self.redis.url}
+        return {**inherited, "DATABASE_URL": database_url, "REDIS_URL": self.redis_url}
+
+    def _url_for(self, login: str) -> str:
+        path = urlsplit(self.database_url).path
+        return urlsplit(self._postgres.url_for(login))._replace(path=path).geturl()
 
     def _run(self, *command: str, sent: str = "") -> bytes:
         done = subprocess.run(

@@ -1,5 +1,8 @@
 """What every part is given: the house, the rows, and how long to measure."""
 
+from collections.abc import Sequence
+from typing import TypeVar
+
 from msgspec import Struct
 
 from bench.house import House
@@ -11,24 +14,30 @@ SCORES = "/v1/scores"
 
 class Plan(Struct, frozen=True):
     """`rounds` interleaved runs of each variant; runs that last a given time last `seconds`. `growth_rows` is the size
-    of the largest table that is filled. `is_short`: leave out what takes long."""
+    of the largest table that is filled, `kills` how often something is killed. `is_short`: leave out what takes
+    long."""
 
     house: House
     rows: Rows
     rounds: int
     seconds: float
     growth_rows: int
+    kills: int
     is_short: bool
 
-    def batches_of(self, size: int) -> list[bytes]:
-        """Requests that send every row once; the last may carry fewer than `size`."""
-        return post_requests(SCORES, self.house.credentials.api_key, self.rows.batches(size))
+    def batches_of(self, size: int, api_key: str | None = None) -> list[bytes]:
+        """Requests that send every row once; the last may carry fewer than `size`. To the house's project, or to the
+        one of another key."""
+        return post_requests(SCORES, api_key or self.house.credentials.api_key, self.rows.batches(size))
 
     def full_batches_of(self, size: int) -> list[bytes]:
         """Requests of exactly `size` rows each, to be sent again and again."""
         return self.batches_of(size)[: len(self.rows.scores) // size]
 
 
-def in_turn(names: list[str], number: int) -> list[str]:
+T = TypeVar("T")
+
+
+def in_turn(variants: Sequence[T], number: int) -> Sequence[T]:
     """The order of round `number`: turned around every second time, so that no variant always comes first."""
-    return names if number % 2 == 0 else names[::-1]
+    return variants if number % 2 == 0 else variants[::-1]

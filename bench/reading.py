@@ -153,10 +153,10 @@ def _days(number: int) -> dict[str, str]:
     return {"from": (datetime.now(UTC) - timedelta(days=number)).isoformat()}
 
 
-def seconds_of(client: httpx.Client, read: Read, seed: int) -> list[float]:
+def seconds_of(client: httpx.Client, read: Read, seed: int, count: int) -> list[float]:
     """Ask `count` times; how long each answer took. Raises `RuntimeError` for any answer but a 200."""
     dice, seconds = random.Random(seed), []
-    for _ in range(read.count):
+    for _ in range(count):
         path, params = read.ask(dice)
         if read.from_cursor and (cursor := _next_cursor(client, path, params)) is not None:
             params = {**params, "cursor": cursor}

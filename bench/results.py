@@ -1,4 +1,4 @@
-"""What is kept of a run: bench/results/<date>.json, and the table in bench/README.md."""
+"""What is kept of a run: bench/results/<date>.json."""
 
 import os
 import platform
@@ -13,14 +13,13 @@ import psutil
 from msgspec import Struct
 from redis.asyncio import Redis
 
-from bench.figures import Figure, table
+from bench.figures import Figure
 from bench.house import House
 from shared.version import VERSION
 
 HERE = Path(__file__).parent
 RESULTS_FOLDER = HERE / "results"
 README = HERE / "README.md"
-_BEGIN, _END = "<!-- the last run -->\n", "<!-- end of the last run -->\n"
 _PACKAGES = (
     "asyncpg", "granian", "hiredis", "httptools", "msgspec", "redis", "starlette", "structlog", "uvicorn", "uvloop",
 )  # fmt: skip
@@ -33,18 +32,27 @@ class Machine(Struct, frozen=True):
     system: str
 
 
+class PartRun(Struct, frozen=True):
+    """What one part brought home. `others` is the share of the cores' time that something else used meanwhile."""
+
+    name: str
+    at: datetime
+    seconds: float
+    others: float
+    figures: list[Figure]
+
+
 class Run(Struct, frozen=True):
-    """One run of the bench. `others` is the share of the cores' time that something else used meanwhile."""
+    """One run of the bench: of all parts, or of those that were chosen."""
 
     at: datetime
     seconds: float
     rows: str
     rounds: int
     run_seconds: float
-    others: float
     machine: Machine
     versions: dict[str, str]
-    figures: list[Figure]
+    parts: list[PartRun]
 
 
 def commit() -> str:
@@ -66,8 +74,8 @@ def machine() -> Machine:
 
 
 async def versions(house: House) -> dict[str, str]:
-    connection = await asyncpg.connect(house.postgres.url)
-    redis = Redis.from_url(house.redis.url)
+    connection = await asyncpg.connect(house.database_url)
+    redis = Redis.from_url(house.redis_url)
     found = {
         "assay": VERSION,
         "commit": commit(),
@@ -88,20 +96,14 @@ def keep(run: Run) -> Path:
     return path
 
 
-def refresh_readme(run: Run) -> None:
-    """Put the run's table in the place of the one before. Parts that were not run are not there."""
-    before, _, rest = README.read_text(encoding="utf-8").partition(_BEGIN)
-    _, _, after = rest.partition(_END)
-    README.write_text(f"{before}{_BEGIN}\n{summary(run)}\n\n{table(run.figures)}\n\n{_END}{after}", encoding="utf-8")
-
-
-def summary(run: Run) -> str:
+def origin(run: Run, part: PartRun) -> str:
+    """Where the figures of a part are from."""
     of = run.machine
     software = ", ".join(f"{name} {run.versions[name]}" for name in ("commit", "python", "postgres", "redis-server"))
     return (
-        f"{run.at:%Y-%m-%d %H:%M} UTC, {of.cores} cores ({of.processor}), {of.memory_gib:g} GiB, {software}; "
-        f"{run.rows} data; {run.rounds} interleaved rounds, timed runs of {run.run_seconds:g} s; "
-        f"{run.others:.0%} of the CPU time went to something else."
+        f"{part.at:%Y-%m-%d %H:%M} UTC, {of.cores} cores ({of.processor}), {of.memory_gib:g} GiB, {software}; "
+        f"{run.rows} data; {run.rounds} rounds, timed runs of {run.run_seconds:g} s; it took {part.seconds:.0f} s, and "
+        f"{part.others:.0%} of the CPU time went to something else."
     )
 
 

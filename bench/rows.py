@@ -2,7 +2,7 @@
 
 import gzip
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,14 @@ class Rows(Struct, frozen=True):
 
     def batches(self, size: int) -> Iterator[bytes]:
         """The bodies of requests that send every score once, in order."""
-        iterator = iter(self.scores)
-        while batch := list(itertools.islice(iterator, size)):
-            yield b'{"scores":[' + b",".join(batch) + b"]}"
+        return bodies(self.scores, size)
+
+
+def bodies(scores: Sequence[bytes], size: int) -> Iterator[bytes]:
+    """The bodies of requests that send every score once, in order."""
+    iterator = iter(scores)
+    while batch := list(itertools.islice(iterator, size)):
+        yield b'{"scores":[' + b",".join(batch) + b"]}"
 
 
 def read_rows(count: int = REAL_COUNT) -> Rows:

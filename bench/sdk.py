@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench.house import CHECKOUT, House, Service
+from bench.house import CHECKOUT, House, Service, open_house
 from deploy.local.process import wait_until
 
 sys.path.insert(0, str(CHECKOUT / "sdk" / "python" / "src"))
@@ -35,7 +35,7 @@ def main() -> int:
     logging.basicConfig(format="  sdk: %(message)s")
     with (
         tempfile.TemporaryDirectory(prefix="assay-bench-") as folder,
-        House(Path(folder)) as house,
+        open_house(Path(folder)) as house,
         house.service("worker"),
         house.service("api") as api,
         house.service("ingest") as ingest,

@@ -1,7 +1,7 @@
-"""Ingest as the bench wants it: `python -m bench.serve queued|noop uvicorn|granian`. Settings as for services.ingest.
+"""Ingest as the bench wants it: `python -m bench.serve queued|noop|plain uvicorn|granian`, settings as always.
 
 `noop` is the limit that ingest stands beside: the same app on the same server, with the same keys, decoding and
-answering alike, and a queue that says "done" before anything is written.
+answering alike, and a queue that says "done" before anything is written. `plain` compresses nothing.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ from services.ingest import app as ingest
 from services.ingest import endpoints
 from services.ingest.group_commit import GroupCommit
 from services.ingest.settings import Settings
+from shared import envelope
 from shared.http.server import serve, stop_on_signals
 from shared.logs import configure_logs
 from shared.settings import read_settings
@@ -60,6 +61,8 @@ async def run(kind: str, server: str, settings: Settings) -> None:
         if kind == "noop":
             patches.enter_context(patch.object(ingest, "GroupCommit", NoQueue))
             patches.enter_context(patch.object(endpoints, "encode", lambda _envelope: b""))
+        elif kind == "plain":
+            patches.enter_context(patch.object(envelope, "COMPRESS_BYTES_MIN", sys.maxsize))
         async with ingest.open_app(settings) as app:
             if server == "granian":
                 await serve_with_granian(app, settings, stop)

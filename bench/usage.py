@@ -3,10 +3,11 @@
 import os
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 import psutil
 
-MIB = 1 << 20
+MB = 1_000_000
 
 
 def cpu_seconds(pid: int) -> float:
@@ -23,10 +24,16 @@ def cpu_seconds(pid: int) -> float:
     return total
 
 
-def resident_mib(pid: int) -> float:
+def resident_mb(pid: int) -> float:
     """Resident memory of a process and its children, what they share counted in each."""
     root = psutil.Process(pid)
-    return float(sum(process.memory_info().rss for process in (root, *root.children(recursive=True)))) / MIB
+    return float(sum(process.memory_info().rss for process in (root, *root.children(recursive=True)))) / MB
+
+
+def peak_mb(pid: int) -> float:
+    """The most memory that a process ever had resident, its children not counted."""
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024 / MB
 
 
 class OthersMeter:
@@ -36,16 +43,16 @@ class OthersMeter:
         self._wall, self._busy, self._own = self._now()
 
     def share(self) -> float:
-        """Of all cores' time since the meter was made, the part that neither this process used nor a child that it
-        has waited for. The kernel's own threads count as others."""
+        """Of all cores' time since the meter was made, the part that neither this process used nor what it started.
+        The kernel's own threads count as others."""
         wall, busy, own = self._now()
         return max(0.0, (busy - self._busy) - (own - self._own)) / ((wall - self._wall) * (os.cpu_count() or 1))
 
     @staticmethod
     def _now() -> tuple[float, float, float]:
-        machine, own = psutil.cpu_times(), os.times()
-        used = own.user + own.system + own.children_user + own.children_system
-        return time.perf_counter(), sum(machine) - machine.idle - machine.iowait - machine.guest, used
+        machine = psutil.cpu_times()
+        busy = sum(machine) - machine.idle - machine.iowait - machine.guest
+        return time.perf_counter(), busy, cpu_seconds(os.getpid())
 
 
 class CpuMeter:

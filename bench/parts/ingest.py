@@ -26,10 +26,14 @@ async def measure(plan: Plan) -> list[Figure]:
         few = await _rates(plan, services, hundreds, FEW_CONNECTIONS)
         singles = await _rates(plan, services, plan.batches_of(1)[:SINGLES_MAX], SINGLE_CONNECTIONS)
     return [
-        _figure(f"batches of 100, {BATCH_CONNECTIONS} connections", batches, Goal("share", 0.7)),
+        _figure(
+            f"batches of 100, {BATCH_CONNECTIONS} connections", batches, Goal("share", 0.7), "ingest, batches of 100"
+        ),
         _scores(batches),
         _figure(f"batches of 100, {FEW_CONNECTIONS} connections", few),
-        _figure(f"single scores, {SINGLE_CONNECTIONS} connections", singles, Goal("share", 0.6)),
+        _figure(
+            f"single scores, {SINGLE_CONNECTIONS} connections", singles, Goal("share", 0.6), "ingest, single scores"
+        ),
     ]
 
 
@@ -54,9 +58,10 @@ async def _rates(
     return rates
 
 
-def _figure(name: str, rates: dict[str, list[float]], goal: Goal | None = None) -> Figure:
+def _figure(name: str, rates: dict[str, list[float]], goal: Goal | None = None, headline: str | None = None) -> Figure:
     limit = Limit("no-op", rates["noop"])
-    return Figure(part=PART, name=name, unit="requests/s", runs=rates["queued"], limit=limit, goal=goal)
+    runs = rates["queued"]
+    return Figure(part=PART, name=name, unit="requests/s", runs=runs, limit=limit, goal=goal, headline=headline)
 
 
 def _scores(rates: dict[str, list[float]]) -> Figure:

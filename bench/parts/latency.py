@@ -12,11 +12,11 @@ import time
 
 import asyncpg
 
-from bench.chart import Line, draw
+from bench.chart import Line, Panel, draw
 from bench.figures import Figure, Goal, percentile
 from bench.load import open_load
 from bench.parts.end_to_end import Whole, send_all, until_readable, whole
-from bench.plan import Plan
+from bench.plan import Plan, in_turn
 
 PART = "latency"
 OFFERED_SCORES = 5_000
@@ -89,38 +89,35 @@ async def measure(plan: Plan) -> list[Figure]:
     at_half = f"at half load ({statistics.median(offered):,.0f} scores/s, batches of 100)"
     at = f"at {OFFERED_SCORES:,} scores/s, batches of {OFFERED_BATCH}"
     return [
-        _figure(f"visible after the 202 {at}: p50", visible, 0.5, Goal("below", 50)),
-        _figure(f"visible after the 202 {at}: p99", visible, 0.99, Goal("below", 300)),
+        _figure(f"visible after the 202 {at}: p50", visible, 0.5, Goal("below", 50), "visible after the 202: p50"),
+        _figure(f"visible after the 202 {at}: p99", visible, 0.99, Goal("below", 300), "visible after the 202: p99"),
         _figure(f"ingest's answer {at}: p99", answered, 0.99),
         _figure(f"ingest's answer {at_half}: p50", half, 0.5),
-        _figure(f"ingest's answer {at_half}: p99", half, 0.99, Goal("below", 25)),
+        _figure(f"ingest's answer {at_half}: p99", half, 0.99, Goal("below", 25), "ingest at half load: p99"),
         *curve,
     ]
 
 
 async def _curve(plan: Plan, assay: Whole) -> list[Figure]:
-    """Both latencies at several offered loads."""
+    """Both latencies at several offered loads, which take turns."""
     requests = plan.full_batches_of(CURVE_BATCH)
+    runs_at: dict[int, list[tuple[list[float], list[float]]]] = {scores: [] for scores in CURVE_SCORES}
+    for number in range(min(plan.rounds, CURVE_ROUNDS_MAX)):
+        for scores in in_turn(CURVE_SCORES, number):
+            await plan.house.empty(assay.connection)
+            runs_at[scores].append(await visible_latencies(plan, assay, requests, scores / CURVE_BATCH))
     lines: dict[str, list[float]] = {}
     figures: list[Figure] = []
-    for scores in CURVE_SCORES:
-        runs = []
-        for _ in range(min(plan.rounds, CURVE_ROUNDS_MAX)):
-            await plan.house.empty(assay.connection)
-            runs.append(await visible_latencies(plan, assay, requests, scores / CURVE_BATCH))
+    for scores, runs in runs_at.items():
         for kind, of_kind in (("visible after the 202", 0), ("ingest's answer", 1)):
             for word, share in (("p50", 0.5), ("p99", 0.99)):
                 name = f"{kind} at {scores:,} scores/s, batches of {CURVE_BATCH}: {word}"
                 figure = _figure(name, [run[of_kind] for run in runs], share)
                 figures.append(figure)
                 lines.setdefault(f"{kind}, {word}", []).append(figure.median)
-    draw(
-        "latency",
-        title=f"Latency by offered load (open loop, batches of {CURVE_BATCH})",
-        across="scores offered per second",
-        up="ms",
-        lines=[Line(name, CURVE_SCORES, medians) for name, medians in lines.items()],
-    )
+    title = f"Latency by offered load (open loop, batches of {CURVE_BATCH})"
+    drawn = [Line(name, CURVE_SCORES, medians) for name, medians in lines.items()]
+    draw("latency", "scores offered per second", [Panel(title=title, up="ms", lines=drawn)])
     return figures
 
 
@@ -162,5 +159,8 @@ async def _half_load(plan: Plan, assay: Whole, requests: list[bytes], scores_per
     return outcome.latencies
 
 
-def _figure(name: str, runs: list[list[float]], share: float, goal: Goal | None = None) -> Figure:
-    return Figure(part=PART, name=name, unit="ms", runs=[percentile(run, share) * 1000 for run in runs], goal=goal)
+def _figure(
+    name: str, runs: list[list[float]], share: float, goal: Goal | None = None, headline: str | None = None
+) -> Figure:
+    found = [percentile(run, share) * 1000 for run in runs]
+    return Figure(part=PART, name=name, unit="ms", runs=found, goal=goal, headline=headline)

@@ -12,7 +12,7 @@ from typing import TypeVar
 import uvloop
 
 from bench.figures import Figure, table
-from bench.house import House
+from bench.house import open_house
 from bench.peers import phoenix as arize
 from bench.peers.assay import assay
 from bench.peers.measure import kept_after_kill, rate
@@ -44,7 +44,7 @@ async def run(chosen: argparse.Namespace) -> PeersRun:
     others = OthersMeter()
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="assay-peers-")))
-        house = stack.enter_context(House(folder))
+        house = stack.enter_context(open_house(folder))
         own = await stack.enter_async_context(assay(house))
         peer = await stack.enter_async_context(arize.phoenix(house, folder, python))
         await peer.add_spans(max(chosen.scores, chosen.killed_scores, chosen.flood_scores))

@@ -78,7 +78,7 @@ async def assay(house: House) -> AsyncIterator[Assay]:
     with ExitStack() as stack:
         services = [stack.enter_context(house.service(name)) for name in ("ingest", "worker", "api")]
         house.adopt_configs(services[-1], CONFIGS)
-        connection = await asyncpg.connect(house.postgres.url)
+        connection = await asyncpg.connect(house.database_url)
         try:
             yield Assay(house, services, connection)
         finally:

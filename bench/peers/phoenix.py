@@ -169,11 +169,11 @@ def _settings(house: House, folder: Path, port: int) -> dict[str, str]:
 
 
 def _database_url(house: House) -> str:
-    return urlsplit(house.postgres.url)._replace(path=f"/{_DATABASE}").geturl()
+    return urlsplit(house.database_url)._replace(path=f"/{_DATABASE}").geturl()
 
 
 async def _create_database(house: House) -> None:
-    connection = await asyncpg.connect(house.postgres.url)
+    connection = await asyncpg.connect(house.database_url)
     await connection.execute(f"CREATE DATABASE {_DATABASE}")
     await connection.close()
 

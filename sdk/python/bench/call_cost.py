@@ -1,13 +1,13 @@
 """What `score()` costs its caller, and what it does to an application while the server is up, away, slow or failing.
 
-    python bench/call_cost.py [--seconds 5] [--rounds 3]
+    python bench/call_cost.py [--seconds 5] [--rounds 3] [--json]
 
 1. `score()`, one thread: the time of each of 200,000 calls, in each state of the server.
 2. An application: 4 threads each serve a request every 8 ms, which is about 1 ms of work and 3 scores. The time of
    each request, beside the same application without scores.
 
 Every measurement is a process of its own, and so is the server; states take turns, so that what else the machine does
-falls on all alike.
+falls on all alike. `--seconds 0` leaves the application out; `--json` prints every round of the calls, in seconds.
 """
 
 from __future__ import annotations
@@ -42,17 +42,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    print(f"Python {sys.version.split()[0]}")
     calls: dict[str, list[dict[str, float]]] = {state: [] for state in STATES}
     requests: dict[str, list[dict[str, float]]] = {state: [] for state in STATES}
     for _ in range(options.rounds):
         for state in STATES:
             if state != "no scores":
                 calls[state].append(in_process(measure_calls, state, 0.0))
-            requests[state].append(in_process(measure_application, state, options.seconds))
+            if options.seconds:
+                requests[state].append(in_process(measure_application, state, options.seconds))
+    if options.json:
+        print(json.dumps(calls))
+        return
+    print(f"Python {sys.version.split()[0]}")
     show("score(), one thread, µs", calls, 1e6)
-    show(f"a request with {SCORES_EACH} scores, {THREADS} threads, ms", requests, 1e3)
+    if options.seconds:
+        show(f"a request with {SCORES_EACH} scores, {THREADS} threads, ms", requests, 1e3)
 
 
 def show(title: str, found: dict[str, list[dict[str, float]]], scale: float) -> None:

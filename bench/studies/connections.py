@@ -12,7 +12,7 @@ from bench.figures import Figure, Goal, Limit, percentile
 from bench.house import CHECKOUT, Service
 from bench.load import open_load
 from bench.plan import Plan
-from bench.usage import resident_mib
+from bench.usage import resident_mb
 from deploy.local.process import wait_until
 
 PART = "connections"
@@ -92,7 +92,7 @@ async def _look(
     plan: Plan, ingest: Service, when: str, latencies: dict[str, list[list[float]]], memory: dict[str, list[float]]
 ) -> None:
     latencies[when].append(await _sent(plan, ingest))
-    memory[when].append(resident_mib(ingest.pid))
+    memory[when].append(resident_mb(ingest.pid))
 
 
 async def _sent(plan: Plan, ingest: Service) -> list[float]:

@@ -12,7 +12,7 @@ from bench.house import Service
 from bench.load import Outcome, closed_load
 from bench.parts.ingest import BATCH_CONNECTIONS, SINGLE_CONNECTIONS, SINGLES_MAX
 from bench.plan import Plan, in_turn
-from bench.usage import resident_mib
+from bench.usage import resident_mb
 
 PART = "servers"
 SERVERS = ["uvicorn", "granian"]
@@ -34,15 +34,15 @@ async def measure(plan: Plan) -> list[Figure]:
     figures: list[Figure] = []
     with ExitStack() as stack:
         services = {name: stack.enter_context(_service(plan, name)) for name in SERVERS}
-        at_rest = {name: [resident_mib(service.pid)] for name, service in services.items()}
+        at_rest = {name: [resident_mb(service.pid)] for name, service in services.items()}
         for name, (requests, connections) in loads.items():
             figures += await _compared(plan, services, name, requests, connections)
-        afterwards = {name: [resident_mib(service.pid)] for name, service in services.items()}
+        afterwards = {name: [resident_mb(service.pid)] for name, service in services.items()}
     stops = {name: [await _stopped(plan, name, *loads["single scores"]) for _ in range(3)] for name in SERVERS}
     return [
         *figures,
-        *_pair("memory at rest", "MiB", at_rest),
-        *_pair("memory after the loads", "MiB", afterwards),
+        *_pair("memory at rest", "MB", at_rest),
+        *_pair("memory after the loads", "MB", afterwards),
         *_pair("SIGTERM under load: unanswered", "requests", _of(stops, "lost")),
         *_pair("SIGTERM under load: until ended", "s", _of(stops, "seconds")),
         *_pair("SIGTERM under load: exit code", "", _of(stops, "exit_code")),

@@ -1,7 +1,6 @@
 """What row-level security costs: the same reads by an api that is held to its project, and by one that logs in as the
 owner of the tables, whom PostgreSQL holds to nothing."""
 
-import asyncpg
 import httpx
 
 from bench.figures import Figure, Limit, percentile
@@ -16,9 +15,7 @@ ROWS = 1_000_000
 
 async def measure(plan: Plan) -> list[Figure]:
     rows = min(ROWS, plan.growth_rows)
-    connection = await asyncpg.connect(plan.house.postgres.url)
-    await fill(connection, plan.house.credentials.project_id, rows)
-    await connection.close()
+    await fill(plan.house, rows)
     with plan.house.service("api") as held, plan.house.service("api-owner", as_owner=True) as free:
         return [_figure(plan, read, held, free) for read in reads(rows)]
 
@@ -38,4 +35,4 @@ def _figure(plan: Plan, read: Read, held: Service, free: Service) -> Figure:
 def _p50_ms(plan: Plan, read: Read, api: Service, seed: int) -> float:
     headers = {"Authorization": f"Bearer {plan.house.credentials.api_key}"}
     with httpx.Client(base_url=api.url, headers=headers, trust_env=False, timeout=60) as client:
-        return percentile(seconds_of(client, read, seed), 0.5) * 1000
+        return percentile(seconds_of(client, read, seed, read.count), 0.5) * 1000

@@ -14,6 +14,7 @@ WEEKS = 14
 TRANSACTION_ROWS = 3_000
 INSERTED_ROWS = 300_000
 LOOKED_UP = 1_000
+WEEKS_DELETED = 3
 TABLES = ["plain", "weekly"]
 
 _MAKE = """
@@ -26,9 +27,9 @@ _COLUMNS_OF_INDEXES = ("scored_at, id", "name, scored_at, id", "trace_id, scored
 
 async def measure(plan: Plan) -> list[Figure]:
     """Inserting, looking ids up (as every replacement does), and deleting the oldest week."""
-    connection = await asyncpg.connect(plan.house.postgres.url)
+    connection = await asyncpg.connect(plan.house.database_url)
     project_id = plan.house.credentials.project_id
-    await fill(connection, project_id, ROWS)
+    await fill(plan.house, ROWS)
     await _make_tables(connection)
     inserted: dict[str, list[float]] = {table: [] for table in TABLES}
     looked_up: dict[str, list[float]] = {table: [] for table in TABLES}
@@ -43,24 +44,24 @@ async def measure(plan: Plan) -> list[Figure]:
     for number in range(plan.rounds):
         for table in in_turn(TABLES, number):
             looked_up[table].append(await _lookup_seconds(connection, table, project_id, number) * 1000)
-    deleted = await _ms_of(connection, "DELETE FROM plain WHERE scored_at < now() - interval '83 days'")
-    dropped = await _ms_of(connection, "DROP TABLE weekly_0")
+    deleted: dict[str, list[float]] = {table: [] for table in TABLES}
+    for week in range(WEEKS_DELETED):
+        bound = await _start_of_week(connection, week + 1)
+        deleted["plain"].append(await _ms_of(connection, f"DELETE FROM plain WHERE scored_at < '{bound}'"))
+        deleted["weekly"].append(await _ms_of(connection, f"DROP TABLE weekly_{week}"))
     await connection.execute("DROP TABLE plain, weekly")
     await connection.close()
     return [
         _figure("a row inserted into weekly partitions", "µs", inserted),
         _figure(f"{LOOKED_UP:,} ids looked up in weekly partitions", "ms", looked_up),
-        _figure("the oldest week deleted from weekly partitions", "ms", {"plain": [deleted], "weekly": [dropped]}),
+        _figure("the oldest week deleted from weekly partitions", "ms", deleted),
     ]
 
 
 async def _make_tables(connection: asyncpg.Connection) -> None:
     await connection.execute(_MAKE)
     for week in range(WEEKS):
-        bounds = [
-            await connection.fetchval("SELECT (date_trunc('day', now()) - $1 * interval '1 day')::text", 7 * weeks_ago)
-            for weeks_ago in (WEEKS - 1 - week, WEEKS - 2 - week)
-        ]
+        bounds = [await _start_of_week(connection, number) for number in (week, week + 1)]
         await connection.execute(
             f"CREATE TABLE weekly_{week} PARTITION OF weekly FOR VALUES FROM ('{bounds[0]}') TO ('{bounds[1]}')"
         )
@@ -68,6 +69,12 @@ async def _make_tables(connection: asyncpg.Connection) -> None:
     for table in TABLES:
         for columns in _COLUMNS_OF_INDEXES:
             await connection.execute(f"CREATE INDEX ON {table} (project_id, {columns})")
+
+
+async def _start_of_week(connection: asyncpg.Connection, number: int) -> str:
+    days_ago = 7 * (WEEKS - 1 - number)
+    found: str = await connection.fetchval("SELECT (date_trunc('day', now()) - $1 * interval '1 day')::text", days_ago)
+    return found
 
 
 async def _insert_seconds(connection: asyncpg.Connection, table: str) -> float:
