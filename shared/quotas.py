@@ -13,9 +13,9 @@ from limits.aio.storage import RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from msgspec import Struct
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError
 
-from shared.errors import OverQuota, QueueUnavailable, TooLarge
+from shared.errors import OverQuota, QueueFull, QueueUnavailable, TooLarge
 from shared.keys import Grant
 
 WINDOW_SECONDS = 60
@@ -66,6 +66,8 @@ class Quotas:
                 await self._count(f"key-{what}", str(grant.key_id), key, count, tell)
             if project is not None:
                 await self._count(f"project-{what}", str(grant.project_id), project, count, tell)
+        except OutOfMemoryError as error:
+            raise QueueFull("Redis has no memory left.") from error
         except (RedisError, OSError) as error:
             raise QueueUnavailable("The queue can't be reached.") from error
 

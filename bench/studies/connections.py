@@ -123,5 +123,5 @@ def _figures(
             figures.append(Figure(part=PART, name=name, unit="ms", runs=runs[when], limit=limit, goal=goal))
     for when in ("during", "after"):
         limit = Limit("before", memory["before"])
-        figures.append(Figure(part=PART, name=f"memory of ingest {when}", unit="MiB", runs=memory[when], limit=limit))
+        figures.append(Figure(part=PART, name=f"memory of ingest {when}", unit="MB", runs=memory[when], limit=limit))
     return [*figures, Figure(part=PART, name="connections held", unit="", runs=held)]

@@ -10,14 +10,27 @@ import os
 import secrets
 import sys
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 import asyncpg
+import msgspec
 from argon2 import PasswordHasher
 
+from services.api.endpoints.session import Email
 from services.api.writes.audit_log import Action, Actor, Entry, add_entry
 from services.api.writes.member_sessions import end_sessions
-from services.api.writes.members import Account, find_account, list_members, make_account, set_password, set_role
+from services.api.writes.members import (
+    Account,
+    find_account,
+    list_members,
+    lock_owners,
+    make_account,
+    role_in_workspace,
+    set_password,
+    set_role,
+    workspaces_of,
+)
 from services.api.writes.workspaces import (
     ensure_project,
     ensure_workspace,
@@ -34,27 +47,33 @@ class CannotDo(Exception):
 
 
 async def make_workspace(connection: Connection, slug: str, name: str) -> list[str]:
+    is_new = await find_workspace(connection, slug) is None
     workspace_id = await ensure_workspace(connection, slug, name)
-    await _tell(connection, Action.WORKSPACE_MADE, workspace_id, workspace_id)
+    if is_new:
+        await _tell(connection, Action.WORKSPACE_MADE, workspace_id, workspace_id)
     return [f"workspace {slug}  {workspace_id}"]
 
 
 async def make_project(connection: Connection, workspace: str, slug: str, name: str) -> list[str]:
     workspace_id = await _workspace(connection, workspace)
+    is_new = slug not in {one.slug for one in await list_projects(connection, workspace_id)}
     project_id = await ensure_project(connection, workspace_id, slug, name)
-    await _tell(connection, Action.PROJECT_MADE, workspace_id, project_id)
+    if is_new:
+        await _tell(connection, Action.PROJECT_MADE, workspace_id, project_id)
     return [f"project {workspace}/{slug}  {project_id}"]
 
 
 async def make_member(connection: Connection, workspace: str, email: str, role: Role) -> list[str]:
     """One who has an account keeps its password."""
-    if "@" not in email:
-        raise CannotDo(f"{email} is no address.")
     workspace_id = await _workspace(connection, workspace)
-    account, password = await find_account(connection, email), secrets.token_urlsafe(12)
+    account, password = await find_account(connection, _address(email)), secrets.token_urlsafe(12)
     member_id = account.id if account else await make_account(connection, email, email, _hash_of(password))
+    if role is not Role.OWNER and list(await lock_owners(connection, workspace_id)) == [member_id]:
+        raise CannotDo(f"{email} is the last owner of {workspace}: make another one first.")
+    was = await role_in_workspace(connection, workspace_id, member_id)
     await set_role(connection, workspace_id, member_id, role)
-    await _tell(connection, Action.MEMBER_MADE, workspace_id, member_id)
+    action = Action.MEMBER_MADE if was is None else Action.ROLE_CHANGED
+    await _tell(connection, action, workspace_id, member_id, role=role, was=was)
     return [f"{role} {email} of {workspace}", *([] if account else [f"password {password}"])]
 
 
@@ -63,14 +82,14 @@ async def reset(connection: Connection, email: str) -> list[str]:
     account, password = await _account(connection, email), secrets.token_urlsafe(12)
     await set_password(connection, account.id, _hash_of(password))
     ended = await end_sessions(connection, account.id)
-    await _tell(connection, Action.PASSWORD_RESET, None, account.id)
+    await _tell_everywhere(connection, Action.PASSWORD_RESET, account.id)
     return [f"{email}: {ended} sessions ended", f"password {password}"]
 
 
 async def sign_out(connection: Connection, email: str) -> list[str]:
     account = await _account(connection, email)
     ended = await end_sessions(connection, account.id)
-    await _tell(connection, Action.SIGNED_OUT_EVERYWHERE, None, account.id)
+    await _tell_everywhere(connection, Action.SIGNED_OUT_EVERYWHERE, account.id)
     return [f"{email}: {ended} sessions ended"]
 
 
@@ -97,9 +116,22 @@ async def _account(connection: Connection, email: str) -> Account:
     return found
 
 
-async def _tell(connection: Connection, action: Action, workspace_id: UUID | None, subject: UUID) -> None:
+def _address(email: str) -> str:
+    try:
+        return msgspec.convert(email, Email)
+    except msgspec.ValidationError:
+        raise CannotDo(f"{email} is no address.") from None
+
+
+async def _tell_everywhere(connection: Connection, action: Action, member_id: UUID) -> None:
+    """To the admins of each workspace of the member."""
+    for workspace_id in await workspaces_of(connection, member_id):
+        await _tell(connection, action, workspace_id, member_id)
+
+
+async def _tell(connection: Connection, action: Action, workspace_id: UUID, subject: UUID, **details: Any) -> None:
     actor = Actor(kind="operator", workspace_id=workspace_id)
-    await add_entry(connection, Entry(action=action, actor=actor, subject=str(subject)))
+    await add_entry(connection, Entry(action=action, actor=actor, subject=str(subject), details=details))
 
 
 def _hash_of(password: str) -> str:

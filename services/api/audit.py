@@ -1,7 +1,9 @@
 """Put what a request does into the audit log: who called is known from the caller, from where from the request."""
 
 from typing import Any
+from uuid import UUID
 
+import msgspec
 from starlette.requests import Request
 
 from services.api.callers import Caller, Membership, SignedIn
@@ -16,6 +18,14 @@ async def audit(
 ) -> None:
     """In the transaction that does it. `details` say what, never a secret."""
     await add_entry(connection, entry_of(request, actor_of(caller), action, subject, **details))
+
+
+async def audit_in_project(
+    connection: Connection, request: Request, caller: Membership, action: Action, project_id: UUID, **details: Any
+) -> None:
+    """What a member of the workspace does to a project is in the log of both."""
+    actor = msgspec.structs.replace(actor_of(caller), project_id=project_id)
+    await add_entry(connection, entry_of(request, actor, action, project_id, **details))
 
 
 def entry_of(request: Request, actor: Actor, action: Action, subject: object = None, **details: Any) -> Entry:

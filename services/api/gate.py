@@ -15,7 +15,7 @@ from services.api.session_cookie import refuse_other_origins, session_hash_of
 from services.api.writes.member_sessions import find_session
 from services.api.writes.members import role_in_project, role_in_workspace
 from shared.access import SCOPES_OF, Role, Standing
-from shared.errors import Malformed, NotAllowed, NotAuthenticated, NotFound, QueueUnavailable
+from shared.errors import Malformed, NotAllowed, NotAuthenticated, NotFound, QueueFull, QueueUnavailable
 from shared.http.credentials import has_key, key_of, require
 from shared.http.endpoint import Endpoint, Parameter
 from shared.http.rate_limits import teller
@@ -106,8 +106,8 @@ class Gate:
         return found
 
     async def _count(self, request: Request, grant: Grant) -> None:
-        """Reads need no Redis: while it is away, or stands still, nothing is counted."""
-        with suppress(QueueUnavailable, TimeoutError):
+        """Reads need no Redis: while it is away, full, or stands still, nothing is counted."""
+        with suppress(QueueUnavailable, QueueFull, TimeoutError):
             async with asyncio.timeout(COUNT_SECONDS_MAX):
                 await self._quotas.take_request(grant, teller(request))
 

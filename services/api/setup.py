@@ -17,6 +17,8 @@ from msgspec import Struct
 
 from services.api.key_store import find_grant
 from services.api.writes.api_keys import make_key
+from services.api.writes.audit_log import Action, Actor, Entry, add_entry
+from services.api.writes.member_sessions import end_sessions
 from services.api.writes.members import make_account, set_password, set_role
 from services.api.writes.workspaces import ensure_project, ensure_workspace
 from shared.access import Role
@@ -50,7 +52,10 @@ async def set_up(connection: Connection) -> FirstStart:
         password_hash = PasswordHasher().hash(password)
         owner_id = await make_account(connection, OWNER_EMAIL, "Owner", password_hash)
         await set_password(connection, owner_id, password_hash)
+        await end_sessions(connection, owner_id)
         await set_role(connection, workspace_id, owner_id, Role.OWNER)
+        actor = Actor(kind="operator", workspace_id=workspace_id)
+        await add_entry(connection, Entry(action=Action.MEMBER_MADE, actor=actor, subject=str(owner_id)))
         key = await make_key(connection, project_id, "local", list(Scope))
         demo_key = await make_key(connection, demo_id, "demo", list(Scope))
     return FirstStart(

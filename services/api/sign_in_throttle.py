@@ -1,8 +1,10 @@
 """How often somebody may try to sign in. Counted for every address that is tried, whether there is such a member or
 not: being throttled tells nothing."""
 
+import asyncio
 import math
 import time
+from contextlib import suppress
 
 from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage, RedisStorage
@@ -14,6 +16,7 @@ from shared.errors import TooManyAttempts
 from shared.keys import hash_of
 
 WINDOW_MINUTES = 15
+REDIS_SECONDS_MAX = 1.0  # one that stands still is not waited for longer
 # One who mistypes is let alone; one who guesses has to wait. For a member from everywhere there are more, so that a
 # stranger can't lock somebody out by failing in their name from one place.
 EACH_FROM_ONE_PLACE = RateLimitItemPerMinute(10, WINDOW_MINUTES)
@@ -36,19 +39,22 @@ class SignInThrottle:
 
     async def take(self, email: str, address: str) -> None:
         """Count an attempt. Raises `TooManyAttempts`."""
+        counter = self._shared
         for item, name in self._limits(email, address):
             try:
-                await self._take(self._shared, item, name)
-            except (RedisError, OSError):
-                await self._take(self._own, item, name)
+                async with asyncio.timeout(REDIS_SECONDS_MAX):
+                    await self._take(counter, item, name)
+            except (RedisError, OSError, TimeoutError):
+                counter = self._own
+                await self._take(counter, item, name)
 
     async def forget(self, email: str, address: str) -> None:
         """Who has signed in starts anew."""
         item, name = self._limits(email, address)[0]
-        try:
-            await self._shared.clear(item, name)
-        except (RedisError, OSError):
-            await self._own.clear(item, name)
+        await self._own.clear(item, name)
+        with suppress(RedisError, OSError, TimeoutError):
+            async with asyncio.timeout(REDIS_SECONDS_MAX):
+                await self._shared.clear(item, name)
 
     async def _take(self, counter: SlidingWindowCounterRateLimiter, item: RateLimitItem, name: str) -> None:
         if await counter.hit(item, name):

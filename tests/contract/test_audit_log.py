@@ -136,6 +136,24 @@ async def test_a_failed_sign_in_is_told_to_the_admins_of_that_member_and_no_othe
     assert [row["details"] for row in of_nobody] == ['{"email": "nobody@example.org"}']
 
 
+async def test_a_delete_of_what_is_not_stored_is_told_too(stack: Stack) -> None:
+    """It is final for a copy that is still in the queue."""
+    answer = await stack.api.delete("/v1/scores/not-there", headers=stack.project.headers)
+
+    [line] = await stack.items("/v1/audit-log")
+    assert (answer.status_code, line["subject"], line["details"]) == (404, "not-there", {"stored": False})
+
+
+async def test_what_an_admin_of_the_workspace_does_to_a_project_is_in_its_own_log(
+    stack: Stack, owner: SignedInMember
+) -> None:
+    path = f"/v1/workspaces/{owner.workspace_id}/projects/{stack.project.id}"
+    await as_owner(stack, owner, "PATCH", path, {"scores_per_minute": 9})
+
+    [line] = await stack.items("/v1/audit-log")
+    assert (line["action"], line["details"]) == ("project_changed", {"scores_per_minute": 9})
+
+
 async def test_what_is_rolled_back_is_not_told(stack: Stack) -> None:
     await stack.post("/v1/score-configs", a_numeric_config())
     before = await actions(stack)

@@ -31,6 +31,20 @@ async def rows_seen(connection: Connection, project_id: UUID | None) -> dict[str
         return await rows_seen(connection, None)
 
 
+async def test_every_table_of_a_project_has_a_policy(connection: Connection) -> None:
+    """But for those by which the project is found out, and the log that is read by workspace too."""
+    rows = await connection.fetch(
+        """
+        SELECT c.table_name FROM information_schema.columns AS c
+        JOIN information_schema.tables AS t USING (table_schema, table_name)
+        WHERE c.table_schema = 'public' AND c.column_name = 'project_id' AND t.table_type = 'BASE TABLE'
+            AND c.table_name NOT IN (SELECT tablename FROM pg_policies)
+        """
+    )
+
+    assert {row["table_name"] for row in rows} == {"api_keys", "audit_log"}
+
+
 async def test_a_statement_without_its_project_finds_nothing_of_another_one(stack: Stack) -> None:
     await fill(stack)
     stranger = await make_project(stack.database_url, stack.redis_url, slug="stranger")

@@ -59,6 +59,19 @@ async def test_twice_makes_one_and_keeps_the_password(stack: Stack) -> None:
     assert said(stack, "list").count("acme") == 2
 
 
+async def test_the_last_owner_stays_and_another_role_is_told(stack: Stack) -> None:
+    said(stack, "workspace", "acme", "Acme")
+    said(stack, "member", "acme", "ann@acme.org", "owner")
+
+    refused = run(stack, "member", "acme", "ann@acme.org", "viewer")
+    said(stack, "member", "acme", "bob@acme.org", "owner")
+    said(stack, "member", "acme", "ann@acme.org", "viewer")
+
+    assert "last owner" in refused.stderr
+    [told] = await stack.fetch("SELECT details FROM audit_log WHERE action = 'role_changed'")
+    assert told["details"] == '{"role":"viewer","was":"owner"}'
+
+
 async def test_a_password_is_reset_and_sessions_end(stack: Stack) -> None:
     said(stack, "workspace", "acme", "Acme")
     old = said(stack, "member", "acme", "ann@acme.org", "owner").splitlines()[1].removeprefix("password ")
@@ -77,6 +90,7 @@ async def test_a_password_is_reset_and_sessions_end(stack: Stack) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
+        (("member", "tests", "k\u0130m@b.c", "owner"), "is no address."),
         (("reset", "nobody@acme.org"), "There is no member nobody@acme.org."),
         (("member", "nowhere", "a@b.c", "owner"), "There is no workspace nowhere."),
         (("member", "tests", "nobody", "owner"), "nobody is no address."),

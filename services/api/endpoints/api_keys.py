@@ -18,7 +18,8 @@ from services.api.key_store import find_grant
 from services.api.writes.api_keys import ApiKey, NewKey, get_key, limit_key, list_keys, make_key, revoke_key
 from services.api.writes.audit_log import Action
 from shared.clock import utc_now
-from shared.errors import BrokenRule, Conflict, NotFound
+from shared.errors import BrokenRule, Conflict, NotFound, TryLater
+from shared.filters import YEAR_MAX
 from shared.http.endpoint import Endpoint
 from shared.http.responses import json_response
 from shared.ids import parse_uuid
@@ -63,8 +64,8 @@ async def list_(request: Request, grant: Grant) -> Response:
 
 async def make(request: Request, grant: Grant) -> Response:
     wanted, context = await read_body(request, KeyDraft), context_of(request)
-    if wanted.expires_at is not None and wanted.expires_at <= utc_now():
-        raise BrokenRule("That is over already.", code="invalid_body", pointer="/expires_at")
+    if wanted.expires_at is not None:
+        _check_expiry(wanted.expires_at)
     quota = Quota(requests_per_minute=wanted.requests_per_minute, scores_per_minute=wanted.scores_per_minute)
     async with context.writing(grant.project_id) as connection:
         new = await make_key(connection, grant.project_id, wanted.name, wanted.scopes, wanted.expires_at, quota)
@@ -100,6 +101,15 @@ async def revoke(request: Request, grant: Grant) -> Response:
     return Response(status_code=204)
 
 
+def _check_expiry(expires_at: datetime) -> None:
+    if expires_at.year > YEAR_MAX:
+        raise BrokenRule(
+            f"It may expire in the year {YEAR_MAX} at the latest.", code="invalid_body", pointer="/expires_at"
+        )
+    if expires_at <= utc_now():
+        raise BrokenRule("That is over already.", code="invalid_body", pointer="/expires_at")
+
+
 async def _usable(connection: Connection, request: Request, grant: Grant) -> ApiKey:
     """The key of the path. Raises `NotFound`, or `Conflict` when it is revoked or expired."""
     key_id = parse_uuid(request.path_params["id"])
@@ -118,12 +128,13 @@ async def _shown(connection: Connection, grant: Grant, new: NewKey) -> ShownKey:
 
 
 async def _publish(context: Context, key_hash: bytes) -> None:
-    """Tell ingest at once. Where that fails, the worker's schedule does it some seconds after Redis is back."""
+    """Tell ingest at once. Where that fails, the worker's schedule does it some seconds later; the key is good, and who
+    made it must be told it."""
     try:
         async with context.accounts() as connection:
             grant = await find_grant(connection, key_hash)
         await (withdraw(context.redis, key_hash) if grant is None else publish(context.redis, key_hash, grant))
-    except (RedisError, OSError) as error:
+    except (RedisError, OSError, TryLater) as error:
         log.warning("key_left_to_schedule", reason=type(error).__name__)
 
 

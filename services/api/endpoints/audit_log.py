@@ -64,10 +64,11 @@ def _page(request: Request) -> Page:
 
 
 def _answer(page: Page, found: Sequence[AuditedAction]) -> Response:
-    next_cursor = None
-    if len(found) == page.limit:
-        next_cursor = write_audit_cursor(AuditPosition(found[-1].at, found[-1].id))
-    return json_response(AuditList(found, next_cursor))
+    """One more than the page was asked for: it says whether there is a next one."""
+    shown, next_cursor = found[: page.limit], None
+    if len(found) > page.limit:
+        next_cursor = write_audit_cursor(AuditPosition(shown[-1].at, shown[-1].id))
+    return json_response(AuditList(shown, next_cursor))
 
 
 ENDPOINTS = (

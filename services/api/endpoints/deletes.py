@@ -47,8 +47,7 @@ async def delete_one(request: Request, grant: Grant) -> Response:
     async with context.writing(grant.project_id) as connection:
         await lock_scores_alone(connection, grant.project_id)
         deleted = await delete_scores(connection, grant.project_id, [score_id], version)
-        if deleted:
-            await audit(connection, request, grant, Action.SCORE_DELETED, score_id)
+        await audit(connection, request, grant, Action.SCORE_DELETED, score_id, stored=deleted > 0)
     if not deleted:
         raise NotFound("There is no such score.")
     return Response(status_code=204)

@@ -35,7 +35,8 @@ from shared.postgres import Connection
 
 EMAIL_LENGTH_MAX = 254
 
-Email = Annotated[str, Meta(min_length=3, max_length=EMAIL_LENGTH_MAX, pattern=r"^[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+$")]
+# Printable ASCII: what is large and what is small is the same to everybody, the throttle and the database among them.
+Email = Annotated[str, Meta(min_length=3, max_length=EMAIL_LENGTH_MAX, pattern=r"^[!-?A-~]+@[!-?A-~]+$")]
 Password = Annotated[str, Meta(min_length=1, max_length=LENGTH_MAX)]
 
 
@@ -185,6 +186,7 @@ async def change_password(request: Request, caller: SignedIn) -> Response:
     async with context.accounts() as connection:
         account = await find_account(connection, caller.email)
     if account is None or not await context.passwords.fits(account.password_hash, wanted.current_password):
+        await _tell_failure(context, request, account, caller.email)
         raise BrokenRule("That is not your password.", code="wrong_password", pointer="/current_password")
     password_hash, token = await context.passwords.hash_of(wanted.new_password), new_token()
     async with context.accounts() as connection:

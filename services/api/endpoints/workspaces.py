@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.api.audit import audit
+from services.api.audit import audit, audit_in_project
 from services.api.bodies import read_body
 from services.api.callers import Membership, SignedIn
 from services.api.changes import changes_of
@@ -80,7 +80,7 @@ async def make_project(request: Request, caller: Membership) -> Response:
     wanted = await read_body(request, ProjectDraft)
     async with context_of(request).accounts() as connection:
         project = await insert_project(connection, caller.workspace_id, wanted.slug, wanted.name)
-        await audit(connection, request, caller, Action.PROJECT_MADE, project.id, slug=project.slug)
+        await audit_in_project(connection, request, caller, Action.PROJECT_MADE, project.id, slug=project.slug)
     return json_response(project, 201)
 
 
@@ -93,7 +93,7 @@ async def change_project(request: Request, caller: Membership) -> Response:
             project = await update_project(connection, caller.workspace_id, project_id, changes)
         if project is None:
             raise NotFound("There is no such project.")
-        await audit(connection, request, caller, Action.PROJECT_CHANGED, project.id, **changes)
+        await audit_in_project(connection, request, caller, Action.PROJECT_CHANGED, project.id, **changes)
     return json_response(project)
 
 

@@ -108,7 +108,7 @@ class AuditPosition(Struct, frozen=True, array_like=True, forbid_unknown_fields=
 
 
 class Page(Struct, frozen=True, kw_only=True):
-    """Which entries of a list are wanted: newest first, those before `before`."""
+    """Which entries of a list are wanted: newest first, those before `before`. One more than `limit` is read."""
 
     limit: int
     actions: Sequence[Action] = ()
@@ -145,7 +145,7 @@ async def _entries(
         ORDER BY a.at DESC, a.id DESC
         LIMIT $7
         """,  # noqa: S608 - one of two words
-        owner_id, at, entry_id, page.since, page.until, list(page.actions), page.limit,
+        owner_id, at, entry_id, page.since, page.until, list(page.actions), page.limit + 1,
     )  # fmt: skip
     return [_audited(dict(row)) for row in rows]
 
