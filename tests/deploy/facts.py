@@ -18,9 +18,14 @@ PORTS = {
 ANSWER_SECONDS_MAX = 30  # what a stopping process gives to the requests in hand: shared.http.server
 
 
+BELIEVED = "FORWARDED_ALLOW_IPS"  # whose word the HTTP server takes for where a request came from
+
+
 def variables_of(service: str) -> set[str]:
     """Every environment variable that the service reads."""
-    return {variable_of(field) for field in SETTINGS[service].__struct_fields__}
+    return {variable_of(field) for field in SETTINGS[service].__struct_fields__} | (
+        {BELIEVED} if service == "api" else set()
+    )
 
 
 def needed_by(service: str) -> set[str]:

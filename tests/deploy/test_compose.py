@@ -16,6 +16,7 @@ from tests.deploy.containerfile import CONTAINERFILE
 from tests.deploy.facts import ANSWER_SECONDS_MAX, SETTINGS, needed_by, variables_of
 
 OURS = ["migrate", *SETTINGS]
+STORES = ("DATABASE_URL", "REDIS_URL")
 CHECK_JSONSCHEMA = Path(sys.executable).with_name("check-jsonschema")
 
 
@@ -129,7 +130,7 @@ def test_no_password_is_in_the_files_and_none_has_a_default() -> None:
     for path in (FILE, TLS_FILE):
         named = re.findall(r"\$?\$\{([A-Z_]*(?:PASSWORD|SECRET|KEY)[A-Z_]*)([^}]*)}", path.read_text())
         assert all(rest.startswith(":?") for _, rest in named)
-    urls = [url for service in OURS for name, url in environment_of(service).items() if name.endswith("_URL")]
+    urls = [url for service in OURS for name, url in environment_of(service).items() if name in STORES]
     assert urls
     assert all(re.search(r"://[a-z]*:\$\{[A-Z]+_PASSWORD:\?", url) for url in urls)
 

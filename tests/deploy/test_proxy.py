@@ -157,6 +157,20 @@ def test_what_follows_a_request_is_passed_on(tmp_path: Path) -> None:
         assert f"{name}: {value.lower()}" in ingested
 
 
+@pytest.mark.parametrize(
+    ("behind", "said"), [({}, "127.0.0.1"), ({"PROXY_BEHIND": "127.0.0.0/8"}, "203.0.113.9, 127.0.0.1")]
+)
+def test_where_a_request_came_from_is_believed_of_those_before_the_proxy_alone(
+    tmp_path: Path, behind: dict[str, str], said: str
+) -> None:
+    with Upstream(OK_ANSWER) as upstream, Proxy(tmp_path, [upstream.port], [upstream.port], **behind) as proxy:
+        httpx.post(f"{proxy.url}/v1/session", content=b"{}", headers={"X-Forwarded-For": "203.0.113.9"})
+
+        (signing_in,) = upstream.heads()
+
+    assert f"\r\nx-forwarded-for: {said}\r\n" in f"{signing_in}\r\n"
+
+
 @pytest.mark.parametrize(("method", "path"), [("POST", "/v1/scores"), ("GET", "/v1/scores"), ("GET", "/readyz")])
 def test_a_service_that_is_gone_is_a_problem(tmp_path: Path, method: str, path: str) -> None:
     with Proxy(tmp_path, [free_port()], [free_port()], PROXY_PATIENCE="300ms") as proxy:
