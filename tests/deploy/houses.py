@@ -20,7 +20,7 @@ from tests.stack import Project, make_project
 from tests.system.processes import Service
 from tests.waiting import wait_until
 
-PAUSE_SECONDS = 3
+PAUSE_SECONDS = 5  # as in the compose file
 
 
 @dataclass
