@@ -1,11 +1,14 @@
 """The compose file is one, agrees with the product, and holds no password."""
 
+import asyncio
+import os
 import re
 import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from services.worker.settings import Settings as WorkerSettings
@@ -14,6 +17,7 @@ from tests.deploy import caddyfile
 from tests.deploy.compose import FILE, FOLDER, TLS_FILE, environment_of, module_of, seconds_of, services
 from tests.deploy.containerfile import CONTAINERFILE
 from tests.deploy.facts import ANSWER_SECONDS_MAX, SETTINGS, needed_by, variables_of
+from tests.system.processes import ROOT
 
 OURS = ["migrate", *SETTINGS]
 STORES = ("DATABASE_URL", "REDIS_URL")
@@ -39,11 +43,37 @@ def test_a_service_is_the_image_with_another_command(service: str) -> None:
 
     assert described["image"] == f"${{ASSAY_IMAGE:-assay:{VERSION}}}"
     assert (FOLDER / described["build"]["context"] / described["build"]["dockerfile"]).resolve() == CONTAINERFILE
-    assert find_spec(f"{module_of(service)}.__main__") is not None
+    assert service == "migrate" or find_spec(f"{module_of(service)}.__main__") is not None
+
+
+async def test_the_migration_makes_the_tables_and_the_logins_of_worker_and_api(bare_database_url: str) -> None:
+    """Its own command, with other names: logins belong to the whole server, which other tests use too."""
+    shell, option, script = services()["migrate"]["command"]
+    script = (
+        script.replace("$$", "$").replace("assay_api_1", "composed_api").replace("assay_worker_1", "composed_worker")
+    )
+    environment = {"DATABASE_URL": bare_database_url, "API_PASSWORD": "p1", "WORKER_PASSWORD": "p2"}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+
+    for _ in range(2):
+        migrating = await asyncio.create_subprocess_exec(shell, option, script, cwd=ROOT, env=environment)
+        assert await migrating.wait() == 0
+
+    for login in ("composed_api:p1", "composed_worker:p2"):
+        connection = await asyncpg.connect(re.sub("//[^@]*@", f"//{login}@", bare_database_url))
+        assert await connection.fetchval("SELECT count(*) FROM projects") == 0
+        await connection.close()
+
+
+def test_worker_and_api_come_by_logins_of_their_own() -> None:
+    for service in ("worker", "api"):
+        password = f"${{{service.upper()}_PASSWORD:?"
+        assert environment_of(service)["DATABASE_URL"].startswith(f"postgresql://assay_{service}_1:{password}")
+        assert f"login assay_{service}_1 assay_{service}\n" in services()["migrate"]["command"][-1]
+        assert environment_of("migrate")[f"{service.upper()}_PASSWORD"].startswith(password)
 
 
 def test_the_migration_runs_before_what_needs_its_tables() -> None:
-    assert services()["migrate"]["command"] == ["python", "-m", "shared.schema", "migrate"]
     for service in ("worker", "api"):
         assert services()[service]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
 
@@ -59,7 +89,7 @@ def test_every_variable_is_one_that_the_service_reads(service: str) -> None:
 
     assert given <= variables_of(service)
     assert needed_by(service) <= given
-    assert environment_of("migrate").keys() == {"DATABASE_URL"}
+    assert environment_of("migrate").keys() == {"DATABASE_URL", "REDIS_URL", "API_PASSWORD", "WORKER_PASSWORD"}
 
 
 def test_every_variable_of_the_proxy_is_in_its_configuration() -> None:
@@ -132,7 +162,7 @@ def test_no_password_is_in_the_files_and_none_has_a_default() -> None:
         assert all(rest.startswith(":?") for _, rest in named)
     urls = [url for service in OURS for name, url in environment_of(service).items() if name in STORES]
     assert urls
-    assert all(re.search(r"://[a-z]*:\$\{[A-Z]+_PASSWORD:\?", url) for url in urls)
+    assert all(re.search(r"://[a-z_1]*:\$\{[A-Z]+_PASSWORD:\?", url) for url in urls)
 
 
 def test_what_is_mounted_is_there() -> None:
