@@ -62,7 +62,8 @@ async def test_a_key_is_shown_once_and_good_at_once(stack: Stack) -> None:
 @pytest.mark.parametrize(
     "body",
     [{"scopes": []}, {"scopes": ["root"]}, {"name": ""}, {"expires_at": "2020-01-01T00:00:00Z"}, {"extra": 1},
-     {"expires_at": "2099-01-01T00:00:00"}, {"expires_at": "9999-12-31T23:59:59-12:00"}, {"requests_per_minute": 0}, {"scores_per_minute": -1}],
+     {"expires_at": "2099-01-01T00:00:00"}, {"expires_at": "9999-12-31T23:59:59-12:00"},
+     {"requests_per_minute": 0}, {"scores_per_minute": -1}],
     ids=str,
 )  # fmt: skip
 async def test_a_key_that_makes_no_sense_is_not_made(stack: Stack, body: dict[str, Any]) -> None:
