@@ -49,6 +49,7 @@ async def test_what_became_of_scores_is_counted(idle_stack: Stack) -> None:
         await idle_stack.post("/v1/score-configs", a_numeric_config())
         await idle_stack.store(a_score(id="s1"), a_score(value=7), a_score(name=" "))
         await idle_stack.store(a_score(id="s1"))
+        await has_counted(page, "assay_worker_scores_total", at_least=3)  # told after the commit
         ingest, worker = await samples(idle_stack.ingest), await samples(page)
 
     outcomes = {
@@ -78,6 +79,7 @@ async def test_requests_and_their_time_are_counted_by_route_and_status(idle_stac
 async def test_a_batch_is_measured_on_all_of_its_way(idle_stack: Stack) -> None:
     async with a_worker(idle_stack) as page:
         await idle_stack.store(*(a_score() for _ in range(7)))
+        await has_counted(page, "assay_worker_visible_seconds_count")  # told after the commit
         ingest, worker = await samples(idle_stack.ingest), await samples(page)
 
     assert value(ingest, "assay_ingest_batch_scores_sum") == 7

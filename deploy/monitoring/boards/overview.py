@@ -91,6 +91,22 @@ PROCESSES = Row(
             "A process uses one at most.", warn=0.8, alarm=0.95,
         ),
         Panel(
+            "Connections", "short",
+            [
+                Query("assay_ingest_http_connections", "ingest {{instance}}"),
+                Query("assay_api_http_connections", "api {{instance}}"),
+            ],
+            "Open ones of clients, idle or not.",
+        ),
+        Panel(
+            "Connections cut off", "ops",
+            [
+                Query(rate("assay_ingest_http_connections_cut_total", "reason"), "ingest {{reason}}"),
+                Query(rate("assay_api_http_connections_cut_total", "reason"), "api {{reason}}"),
+            ],
+            "Clients that keep too many, or keep them waiting.", is_stacked=True,
+        ),
+        Panel(
             "Memory", "bytes",
             [Query(f"process_resident_memory_bytes{{{OURS}}}", "{{job}} {{instance}}")],
         ),

@@ -84,7 +84,7 @@ class Jobs:
     """Every job: its method does it once."""
 
     def __init__(self, settings: Settings, pool: Pool, redis: Redis, metrics: WorkerMetrics) -> None:
-        self.redis_url = settings.redis_url
+        self._redis_url = settings.redis_url
         self._shards = settings.queue_shards
         self._pool = pool
         self._redis = redis
@@ -170,7 +170,7 @@ class Jobs:
 
     async def _open_arq_worker(self) -> Worker:
         """Not yet running."""
-        redis_pool = await open_arq(self.redis_url)
+        redis_pool = await open_arq(self._redis_url)
         with suppress(RedisError):  # it is full: then nothing is noted
             await note_start(self._redis, utc_now())
         ask = cast(WorkerCoroutine, self.ask)
