@@ -132,9 +132,9 @@ class House:
             await redis.xtrim(stream, maxlen=0, approximate=False)
         await redis.aclose()
 
-    def adopt_configs(self, api: Service, configs: list[dict[str, object]]) -> None:
-        """Make the score configs of the rows; those that are there already are left."""
-        headers = {"Authorization": f"Bearer {self.credentials.api_key}"}
+    def adopt_configs(self, api: Service, configs: list[dict[str, object]], api_key: str | None = None) -> None:
+        """Make the score configs of the rows, in the house's project or in another key's. Those that exist are left."""
+        headers = {"Authorization": f"Bearer {api_key or self.credentials.api_key}"}
         with httpx.Client(base_url=api.url, headers=headers, trust_env=False) as client:
             for config in configs:
                 answer = client.post("/v1/score-configs", json=config)

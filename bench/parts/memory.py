@@ -68,7 +68,9 @@ async def _under_load(plan: Plan, assay: Whole) -> Samples:
     await until_readable(assay.connection, _scores(plan))
     for task in beside:
         task.cancel()
-    await asyncio.wait(beside)
+    for ended in await asyncio.gather(*beside, return_exceptions=True):
+        if isinstance(ended, Exception):  # a cancellation is none
+            raise ended
     if not outcome.is_clean:
         raise RuntimeError(f"ingest answered {dict(outcome.statuses)}, {outcome.lost} lost")
     return samples

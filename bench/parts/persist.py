@@ -33,6 +33,9 @@ class Drained(Struct, frozen=True):
 
 async def measure(plan: Plan) -> list[Figure]:
     projects = await projects_on_shards(plan.house)
+    with plan.house.service("api") as api:
+        for project in projects:
+            plan.house.adopt_configs(api, plan.rows.configs, project.key)
     found: dict[int, list[Drained]] = {workers: [] for workers in WORKERS}
     connection = await asyncpg.connect(plan.house.database_url)
     for number in range(min(plan.rounds, ROUNDS_MAX)):
