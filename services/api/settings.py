@@ -25,7 +25,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = 8
     connections_max: Annotated[
         int, Meta(description="Connections of one process; beyond them the longest idle one goes.", ge=1)
-    ] = 20_000
+    ] = 16_384
     head_seconds: Annotated[
         float, Meta(description="How long a request may take to arrive up to its body, before 408.", gt=0)
     ] = 10.0

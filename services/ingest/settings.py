@@ -28,7 +28,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = 256 << 20
     connections_max: Annotated[
         int, Meta(description="Connections of one process; beyond them the longest idle one goes.", ge=1)
-    ] = 20_000
+    ] = 16_384
     head_seconds: Annotated[
         float, Meta(description="How long a request may take to arrive up to its body, before 408.", gt=0)
     ] = 10.0
@@ -60,7 +60,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             gt=0,
         ),
     ] = 5_000.0
-    flood_burst: Annotated[float, Meta(description="Scores at once before that.", gt=0)] = 20_000.0
+    flood_burst: Annotated[float, Meta(description="Scores at once before that.", gt=0)] = 16_384.0
     redis_timeout_seconds: Annotated[float, Meta(description="How long an answer of Redis is awaited.", gt=0)] = 5.0
     key_cache_seconds: Annotated[
         float,

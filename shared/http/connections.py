@@ -4,9 +4,13 @@ import resource
 from contextlib import suppress
 from typing import Protocol
 
+import structlog
+
 from shared.metrics import HttpMetrics
 
-CONNECTIONS_MAX = 20_000
+log = structlog.get_logger()
+
+CONNECTIONS_MAX = 16_384
 HEAD_SECONDS = 10.0
 FILES_BESIDE = 300  # what a process has open besides: its stores, its log, static files
 
@@ -27,6 +31,8 @@ class Connections:
         self.head_seconds = head_seconds
         self._metrics = metrics
         self._max = min(connections_max, _files_for(connections_max + FILES_BESIDE) - FILES_BESIDE)
+        if self._max < connections_max:
+            log.warning("connections_limited", wanted=connections_max, by_open_files=self._max)
         self._open = 0
         # Those without a request in hand, in the order in which they became so: the first has waited longest.
         self._idle: dict[Member, None] = {}

@@ -146,6 +146,7 @@ def _check_window(query: Query) -> None:
         if "buckets" not in str(error):
             raise
         return
+    bounds = [bound.astimezone(UTC) for bound in bounds]  # in one zone, two are compared by what its clocks show
     assert len(bounds) <= BUCKETS_MAX + 2
     assert bounds[0] <= start
     assert bounds[-1] >= end

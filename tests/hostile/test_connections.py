@@ -1,8 +1,11 @@
 """How many connections there may be, who goes when there are more, and who never takes what was sent."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from starlette.applications import Starlette
@@ -18,6 +21,7 @@ from tests.hostile.raw import Answer, Wire, head
 from tests.system.processes import free_port
 from tests.waiting import wait_until
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 MB = 1 << 20
 
 
@@ -178,3 +182,38 @@ async def test_a_reader_that_takes_his_time_gets_all_of_it() -> None:
 
         assert answer is not None
         assert (len(answer.body), server.cut("answer_untaken")) == (30 * MB, 0)
+
+
+LIMITED = """
+import resource, sys
+from shared.http.connections import Connections
+
+soft, hard, wanted = map(int, sys.argv[1:])
+resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+class Member:
+    def cut(self, reason):
+        self.is_cut = True
+
+connections, members = Connections(wanted), []
+while not any(hasattr(member, "is_cut") for member in members):
+    members.append(Member())
+    assert connections.enter(members[-1])
+print(len(members) - 1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "wanted", "held"), [(256, 4096, 1000, 1000), (256, 1000, 1000, 700), (4096, 4096, 1000, 1000)]
+)
+def test_a_process_takes_as_many_files_as_it_may_and_no_more_connections(
+    soft: int, hard: int, wanted: int, held: int
+) -> None:
+    """Its stores, its log and its files must be had too."""
+    command = [sys.executable, "-c", LIMITED, str(soft), str(hard), str(wanted)]
+
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True)
+
+    *said, found = done.stdout.splitlines()
+    assert int(found) == held
+    assert ("connections_limited" in "".join(said)) == (held < wanted)
