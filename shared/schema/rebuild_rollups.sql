@@ -13,7 +13,7 @@ DELETE FROM score_rollups WHERE project_id = :'project';
 INSERT INTO score_rollups
     (project_id, width, bucket, name, data_type, source, environment, label, count, sum, sum_squares, min, max)
 SELECT
-    project_id, w.width, date_bin(w.step, scored_at, 'epoch'), name, data_type, source, environment,
+    project_id, w.width, w.bucket, name, data_type, source, environment,
     coalesce(categorical_value, boolean_value::text, ''),
     count(*),
     sum(numeric_value::text::numeric),
@@ -21,7 +21,12 @@ SELECT
     min(numeric_value),
     max(numeric_value)
 FROM scores
-CROSS JOIN (VALUES ('quarter', interval '15 minutes'), ('day', interval '1 day')) AS w (width, step)
+CROSS JOIN LATERAL (
+    VALUES
+        ('quarter', date_bin('15 minutes', scored_at, 'epoch')),
+        ('day', date_bin('1 day', scored_at, 'epoch')),
+        ('month', date_trunc('month', scored_at, 'UTC'))
+) AS w (width, bucket)
 WHERE project_id = :'project'
 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8;
 

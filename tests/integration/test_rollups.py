@@ -186,7 +186,7 @@ async def test_spoilt_rollups_of_a_project_are_made_anew_from_its_rows(
     for owner in (project, other):
         await insert(
             connection, owner.id,
-            *({"id": f"s{number}", "value": value, "scored_at": NOON + timedelta(minutes=7 * number)}
+            *({"id": f"s{number}", "value": value, "scored_at": NOON + timedelta(days=9 * number, minutes=7 * number)}
               for number, value in enumerate(values)),
         )  # fmt: skip
     await connection.execute("UPDATE score_rollups SET count = count + 1, sum = sum - 1 WHERE width = 'day'")
