@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from shared.errors import UnreadableEnvelope
 from shared.scores import QueuedScore
+from shared.trace_context import TraceContext, trace_context
 
 PLAIN, COMPRESSED = 1, 2  # versions
 COMPRESS_BYTES_MIN = 1000
@@ -23,16 +24,24 @@ _LEVEL = 1  # real batches get to a twelfth; higher levels take longer and win n
 
 
 class Envelope(Struct, kw_only=True):
-    """`ids[i]` is the id of the i-th score of `scores`, `indexes[i]` its place in the request, where they differ."""
+    """`ids[i]` is the id of the i-th score of `scores`, `indexes[i]` its place in the request, where they differ.
+
+    Older releases write any text as `traceparent`; `trace` is what of it is valid.
+    """
 
     v: int = PLAIN
     request_id: str
     traceparent: str | None = None
+    tracestate: str | None = None
     project_id: UUID
     received_at: datetime
     ids: list[str]
     indexes: list[int] | None = None
     scores: bytes
+
+    @property
+    def trace(self) -> TraceContext | None:
+        return trace_context(self.traceparent, self.tracestate)
 
     def index_in_request(self, at: int) -> int:
         return at if self.indexes is None else self.indexes[at]
@@ -43,6 +52,7 @@ class Address(Struct, frozen=True):
 
     project_id: UUID | None = None
     ids: list[str] | None = None
+    request_id: str | None = None
 
 
 class _Header(Struct):

@@ -7,6 +7,7 @@ request. What the libraries log through `logging` comes out in the same form. `r
 bound with structlog join every event of their task.
 """
 
+import json
 import logging
 import sys
 from typing import Any, Literal
@@ -31,15 +32,15 @@ def configure_logs(service: str, log_format: LogFormat, level: str = "INFO") -> 
         _service_adder(service),
         _tell_exception,
     ]
-    json = log_format == "json"
-    last: Processor = structlog.processors.JSONRenderer(_to_json) if json else _for_console
+    is_json = log_format == "json"
+    last: Processor = structlog.processors.JSONRenderer(_to_json) if is_json else _for_console
     structlog.configure(
         processors=[*processors, last],
-        logger_factory=structlog.BytesLoggerFactory(sys.stdout.buffer) if json else structlog.PrintLoggerFactory(),
+        logger_factory=structlog.BytesLoggerFactory(sys.stdout.buffer) if is_json else structlog.PrintLoggerFactory(),
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
         cache_logger_on_first_use=True,
     )
-    _configure_libraries(processors, last if not json else structlog.processors.JSONRenderer(_to_text), level)
+    _configure_libraries(processors, last if not is_json else structlog.processors.JSONRenderer(_to_text), level)
 
 
 def _configure_libraries(processors: list[Processor], last: Processor, level: str) -> None:
@@ -61,15 +62,17 @@ def _configure_libraries(processors: list[Processor], last: Processor, level: st
 def _to_json(event: EventDict, **_options: Any) -> bytes:
     try:
         return _encoder.encode(event)
-    except UnicodeEncodeError:  # half of a surrogate pair: to log must not fail
-        return _encoder.encode(_printable_values(event))
+    except (
+        UnicodeEncodeError
+    ):  # half of a surrogate pair: json can write it, and to log must not fail
+        return json.dumps(event, default=str).encode()
 
 
 def _to_text(event: EventDict, **options: Any) -> str:
     return _to_json(event, **options).decode()
 
 
-_console = structlog.dev.ConsoleRenderer()
+_console = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
 
 
 def _for_console(logger: Any, name: str, event: EventDict) -> str:

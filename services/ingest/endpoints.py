@@ -23,13 +23,13 @@ from shared.http.endpoint import Endpoint
 from shared.http.rate_limits import teller
 from shared.http.request_id import request_id_of
 from shared.http.responses import json_response
+from shared.http.trace import trace_of
 from shared.ids import uuid7s
 from shared.keys import Grant, Scope
 from shared.queue import batch_id_of, stream_of
 from shared.quotas import Quotas
 from shared.scores import Score
 
-TRACEPARENT_LENGTH_MAX = 100
 # A usual score has 200 to 500 bytes. A heavier one counts as several in a flood: others wait as long as a worker takes,
 # and that grows with the bytes too.
 BYTES_OF_ONE_SCORE = 500
@@ -82,9 +82,11 @@ class ScoreIntake:
         decoded = decode(body, now, uuid7s, self._settings.batch_scores_max)
         batch_id = None
         if decoded.ids:
+            trace = trace_of(request.scope)
             envelope = Envelope(
                 request_id=request_id_of(request.scope),
-                traceparent=_traceparent(request),
+                traceparent=trace and trace.traceparent,
+                tracestate=trace and trace.tracestate,
                 project_id=grant.project_id,
                 received_at=now,
                 ids=decoded.ids,
@@ -146,11 +148,6 @@ def _answer(decoded: Decoded, batch_id: str | None) -> Response:
         ),
         code,
     )
-
-
-def _traceparent(request: Request) -> str | None:
-    given = request.headers.get("traceparent")
-    return given if given is not None and len(given) <= TRACEPARENT_LENGTH_MAX else None
 
 
 async def take_in(request: Request, grant: Grant) -> Response:

@@ -20,15 +20,16 @@ from services.worker.batch import Batch, Unreadable, in_portions, open_entry
 from services.worker.config_cache import ConfigCache
 from services.worker.metrics import WorkerMetrics
 from services.worker.persist import Persisted, persist
+from services.worker.settle import Tally
 from services.worker.stuck_writers import end_stuck_writers
 from shared.clock import utc_now
 from shared.dead_letters import bury
+from shared.envelope import address_of
 from shared.postgres import Pool, is_passing, took_too_long
 from shared.queue import Entry, acknowledge, label_of
 
 log = structlog.get_logger()
 
-REQUEST_IDS_LOGGED_MAX = 20
 FAILURES_TOGETHER_MAX = 2  # then a portion is taken apart
 FAILURES_ALONE_MAX = 5  # then a batch is buried, if others are persisted meanwhile
 FIRST_TRY_SECONDS = 2.0  # of each batch of a portion that was taken apart; a batch takes milliseconds
@@ -147,7 +148,13 @@ class Handler:
             self._tell_trouble("bury", error)
             return
         self._metrics.dead_letters.labels(label_of(entry.stream)).inc()
-        log.error("entry_buried", batch_id=entry.batch_id, reason=unreadable.reason, bytes=len(entry.data))
+        log.error(
+            "entry_buried",
+            request_id=address_of(entry.data).request_id,
+            batch_id=entry.batch_id,
+            reason=unreadable.reason,
+            bytes=len(entry.data),
+        )
 
     async def _until_done(
         self, step: str, work: Callable[[], Awaitable[T]], is_hopeless: IsHopeless = lambda _error, _failures: False
@@ -201,13 +208,29 @@ class Handler:
         self._metrics.commit_seconds.observe(persisted.commit_seconds)
         now = utc_now()
         for batch in batches:
-            self._metrics.visible_seconds.observe(max(0.0, (now - batch.received_at).total_seconds()))
-        log.info(
-            "score_batch_persisted",
-            batches=len(batches),
-            already_persisted=persisted.already,
-            way=persisted.way,
-            ms=round(seconds * 1000, 2),
-            request_ids=[batch.envelope.request_id for batch in batches[:REQUEST_IDS_LOGGED_MAX]],
-            **counts,
-        )
+            visible_seconds = max(0.0, (now - batch.received_at).total_seconds())
+            self._metrics.visible_seconds.observe(visible_seconds)
+            log.info(
+                "score_batch_persisted",
+                **_names_of(batch),
+                **_counts_of(persisted.tallies.get(batch.batch_id)),
+                way=persisted.way,
+                ms=round(seconds * 1000, 2),
+                transaction_batches=len(batches),
+                visible_ms=round(visible_seconds * 1000, 1),
+            )
+
+
+def _names_of(batch: Batch) -> dict[str, str]:
+    """By which the line of a batch is found: those that ingest's line of its request has too."""
+    trace = batch.envelope.trace
+    names = {"request_id": batch.envelope.request_id, "batch_id": batch.batch_id}
+    return names if trace is None else {**names, "trace_id": trace.trace_id}
+
+
+def _counts_of(tally: Tally | None) -> dict[str, int | bool]:
+    if tally is None:
+        return {"already_persisted": True}
+    return {
+        "stored": tally.stored, "replaced": tally.replaced, "unchanged": tally.unchanged, "rejected": tally.rejected,
+    }  # fmt: skip

@@ -1,8 +1,8 @@
-"""The outermost layer of both HTTP services: a request id, headers for browsers, the canonical log line and the metrics
-of each request.
+"""The outer layer of both HTTP services: a request id, headers for browsers, the canonical log line and the metrics of
+each request.
 
 Pure ASGI, because Starlette's BaseHTTPMiddleware breaks context variables. A client's `X-Request-Id` is taken over when
-it is short and plain, so that a request can be followed from the sender's log into ours.
+it is short and plain, so that a request can be followed from the sender's log into ours; so is the trace it is part of.
 """
 
 import re
@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.http.security_headers import ON_DATA, Headers
+from shared.http.trace import trace_of
 from shared.ids import uuid7
 from shared.metrics import HttpMetrics
 
@@ -63,7 +64,7 @@ class RequestIds:
                 message["headers"] = [*message["headers"], own, *for_browsers, *scope.get(_MORE_KEY, ())]
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        with structlog.contextvars.bound_contextvars(**_names_of(scope)):
             try:
                 await self._app(scope, receive, send_with_id)
             except Exception as error:  # noqa: BLE001 - the outermost layer answers whatever nobody expected
@@ -79,6 +80,13 @@ class RequestIds:
             "request_answered",
             method=scope["method"], route=route, status=status, ms=round(seconds * 1000, 2), **facts,
         )  # fmt: skip
+
+
+def _names_of(scope: Scope) -> dict[str, str]:
+    """What every event of this request says about it."""
+    trace = trace_of(scope)
+    names = {"request_id": request_id_of(scope)}
+    return names if trace is None else {**names, "trace_id": trace.trace_id}
 
 
 def _given(scope: Scope) -> str | None:

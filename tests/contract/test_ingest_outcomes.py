@@ -9,6 +9,7 @@ from tests.builders import a_score
 from tests.contract.intake import PROJECT, Intake
 from tests.contract.problems import assert_problem
 
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 FIELDS = {"status", "batch_id", "accepted", "rejected", "ids", "errors"}
 
 
@@ -34,15 +35,28 @@ async def test_the_batch_id_leads_to_what_was_queued(intake: Intake) -> None:
 
 
 async def test_request_id_and_traceparent_travel_with_the_batch(intake: Intake) -> None:
-    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     content = msgspec.json.encode({"scores": [a_score()]})
 
-    answer = await intake.post(content, traceparent=trace, x_request_id="r-1")
+    answer = await intake.post(content, traceparent=TRACE, tracestate="v=1", x_request_id="r-1")
 
     entry = await find(intake.redis, answer.json()["batch_id"])
     assert entry is not None
     envelope, _ = decode(entry.data)
-    assert (envelope.request_id, envelope.traceparent) == ("r-1", trace)
+    assert (envelope.request_id, envelope.traceparent, envelope.tracestate) == ("r-1", TRACE, "v=1")
+
+
+@pytest.mark.parametrize("headers", [[("traceparent", "nonsense")], [("traceparent", TRACE), ("traceparent", TRACE)]])
+async def test_a_traceparent_that_is_not_valid_is_as_if_not_sent(
+    intake: Intake, headers: list[tuple[str, str]]
+) -> None:
+    said = [*headers, ("Authorization", f"Bearer {intake.key}")]
+
+    answer = await intake.client.post("/v1/scores", json={"scores": [a_score()]}, headers=said)
+
+    entry = await find(intake.redis, answer.json()["batch_id"])
+    assert answer.status_code == 202
+    assert entry is not None
+    assert decode(entry.data)[0].traceparent is None
 
 
 async def test_a_batch_with_good_and_bad_items_is_partial_with_207(intake: Intake) -> None:

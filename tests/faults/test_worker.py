@@ -68,7 +68,7 @@ async def test_a_worker_that_dies_after_its_commit_is_taken_over_from_without_do
         await wait_until(lambda: _queue_is_empty(house))
 
     assert [await house.receipt(batch_id) for batch_id in batch_ids] == before
-    assert sum(event["already_persisted"] for event in house.told("score_batch_persisted")) == 2
+    assert [event.get("already_persisted") for event in house.told("score_batch_persisted")] == [True, True]
     await house.holds_exactly({"s1", "s2"})
 
 
@@ -166,7 +166,7 @@ async def test_a_replacement_that_postgres_refuses_does_not_take_the_good_score_
 
 
 async def test_an_envelope_of_a_newer_release_is_kept_among_the_dead_letters(house: House) -> None:
-    data = msgspec.msgpack.encode({"v": 3, "something": "new"})
+    data = msgspec.msgpack.encode({"v": 3, "something": "new", "request_id": "r-9"})
     async with Redis.from_url(house.redis_url) as redis:
         await queue.ensure_groups(redis, SHARDS)
         await redis.xadd(queue.key_of(0), {queue.FIELD: data})
@@ -176,7 +176,8 @@ async def test_an_envelope_of_a_newer_release_is_kept_among_the_dead_letters(hou
 
         [(_, letter)] = await redis.xrange(STREAM)
     assert letter[queue.FIELD] == data
-    assert [one["reason"] for one in house.told("entry_buried")] == ["envelope version 3, this release reads 1 and 2"]
+    [buried] = house.told("entry_buried")
+    assert (buried["reason"], buried["request_id"]) == ("envelope version 3, this release reads 1 and 2", "r-9")
     await house.holds_exactly({"after"})
 
 
