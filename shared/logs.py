@@ -62,9 +62,7 @@ def _configure_libraries(processors: list[Processor], last: Processor, level: st
 def _to_json(event: EventDict, **_options: Any) -> bytes:
     try:
         return _encoder.encode(event)
-    except (
-        UnicodeEncodeError
-    ):  # half of a surrogate pair: json can write it, and to log must not fail
+    except UnicodeEncodeError:  # half of a surrogate pair: json can write it, and to log must not fail
         return json.dumps(event, default=str).encode()
 
 

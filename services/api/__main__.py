@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import structlog
 import uvloop
@@ -11,11 +12,15 @@ from services.api.settings import Settings
 from shared.http.server import serve, stop_on_signals
 from shared.logs import configure_logs
 from shared.settings import SettingsError, read_settings
+from shared.tracing import open_tracer
+
+if TYPE_CHECKING:
+    from shared.spans import Tracer
 
 
-async def run(settings: Settings) -> None:
+async def run(settings: Settings, tracer: "Tracer | None") -> None:
     stop = stop_on_signals()
-    async with open_app(settings) as app:
+    async with open_app(settings, tracer) as app:
         structlog.get_logger().info("api_started", host=settings.host, port=settings.api_port)
         await serve(app, settings.host, settings.api_port, stop, pause_seconds=settings.stop_pause_seconds)
     structlog.get_logger().info("api_stopped")
@@ -27,7 +32,8 @@ def main() -> None:
     except SettingsError as error:
         sys.exit(f"api can't start: {error}")
     configure_logs("api", settings.log_format, settings.log_level)
-    uvloop.run(run(settings))
+    with open_tracer("api", os.environ) as tracer:
+        uvloop.run(run(settings, tracer))
 
 
 if __name__ == "__main__":

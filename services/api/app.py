@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
 
 import asyncpg
 import structlog
@@ -42,6 +43,7 @@ from shared.http.health import Health
 from shared.http.openapi import document, document_routes
 from shared.http.problem import HANDLERS, failure_response
 from shared.http.request_id import RequestIds
+from shared.http.traced import traced
 from shared.key_use import keep_telling_use
 from shared.known_keys import KnownKeys
 from shared.postgres import Pool, has_row_security, open_pool
@@ -49,6 +51,9 @@ from shared.quotas import Quotas
 from shared.redis_client import open_redis, redis_trouble
 from shared.schema.check import SchemaCheck
 from shared.tasks import end_tasks
+
+if TYPE_CHECKING:
+    from shared.spans import Tracer
 
 log = structlog.get_logger()
 
@@ -79,7 +84,7 @@ DOCUMENT = document(
 
 
 @asynccontextmanager
-async def open_app(settings: Settings) -> AsyncIterator[Starlette]:
+async def open_app(settings: Settings, tracer: "Tracer | None" = None) -> AsyncIterator[Starlette]:
     """The app, with its connections and its tasks running until the end of the block."""
     pool = await open_pool(
         settings.database_url,
@@ -96,7 +101,7 @@ async def open_app(settings: Settings) -> AsyncIterator[Starlette]:
     health = Health(metrics, {"store": schema.trouble}, told={"queue": lambda: redis_trouble(redis)}, schema=schema)
     complete_through = CompleteThrough(redis, metrics, settings.queue_shards)
     budget = QueryBudget(settings.project_queries_max)
-    context = Context(pool, redis, settings, metrics, complete_through, schema, budget, SignInThrottle(redis))
+    context = Context(pool, redis, settings, metrics, complete_through, schema, budget, SignInThrottle(redis), tracer)
     keys = KnownKeys(look_up_in(context), settings.key_cache_seconds)
     tasks = [
         asyncio.create_task(complete_through.run(), name="complete-through"),
@@ -135,7 +140,10 @@ def make_app(context: Context, keys: KnownKeys, health: Health) -> Starlette:
             *document_routes(DOCUMENT),
             *join_routes(),
         ],
-        middleware=[Middleware(RequestIds, metrics=metrics, failure_response=failure_response)],
+        middleware=[
+            *traced(context.tracer),
+            Middleware(RequestIds, metrics=metrics, failure_response=failure_response),
+        ],
         exception_handlers=HANDLERS,
     )
     app.router.redirect_slashes = False  # such a redirect would lead wherever the header Host says

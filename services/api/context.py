@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -22,6 +22,9 @@ from services.api.sign_in_throttle import SignInThrottle
 from shared.errors import QueryTooWide, StoreUnavailable
 from shared.postgres import Connection, Pool, is_passing, project_transaction
 from shared.schema.check import SchemaCheck
+
+if TYPE_CHECKING:
+    from shared.spans import Tracer
 
 ACQUIRE_SECONDS = 5.0
 STORE_ERRORS = (
@@ -70,6 +73,7 @@ class Context:
     schema: SchemaCheck
     budget: QueryBudget
     throttle: SignInThrottle
+    tracer: "Tracer | None" = None
     passwords: Passwords = field(default_factory=Passwords)
     waiters: Waiters = field(default_factory=Waiters)
     acquire_seconds: float = ACQUIRE_SECONDS
@@ -104,6 +108,17 @@ class Context:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
+        if self.tracer is None:
+            async with self._checked() as connection:
+                yield connection
+            return
+        with self.tracer.span("postgresql", "client", {"db.system.name": "postgresql"}):
+            async with self._checked() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def _checked(self) -> AsyncIterator[Connection]:
+        """Raises `QueryTooWide` or `StoreUnavailable`."""
         if self.schema.is_behind:
             raise StoreUnavailable("The store has not been brought to this release's schema yet.")
         try:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -22,6 +23,7 @@ from shared.http.health import Health
 from shared.http.openapi import document, document_routes
 from shared.http.problem import HANDLERS, failure_response
 from shared.http.request_id import RequestIds
+from shared.http.traced import traced
 from shared.key_directory import look_up
 from shared.key_use import keep_telling_use
 from shared.known_keys import KnownKeys
@@ -29,11 +31,14 @@ from shared.quotas import Quotas
 from shared.redis_client import open_redis, redis_trouble
 from shared.tasks import end_tasks
 
+if TYPE_CHECKING:
+    from shared.spans import Tracer
+
 DOCUMENT = document("Assay ingest", "Takes scores in.", ENDPOINTS)
 
 
 @asynccontextmanager
-async def open_app(settings: Settings) -> AsyncIterator[Starlette]:
+async def open_app(settings: Settings, tracer: "Tracer | None" = None) -> AsyncIterator[Starlette]:
     """The app, with its connection and its tasks running until the end of the block."""
     redis = open_redis(settings.redis_url, timeout_seconds=settings.redis_timeout_seconds, connections_max=200)
     metrics = IngestMetrics()
@@ -42,7 +47,7 @@ async def open_app(settings: Settings) -> AsyncIterator[Starlette]:
     watch = QueueWatch(redis, metrics, settings.queue_shards, limits)
     gate = FloodGate(settings.flood_scores_per_second, settings.flood_burst)
     quotas = Quotas(redis)
-    intake = ScoreIntake(queue, watch, gate, quotas, metrics, settings)
+    intake = ScoreIntake(queue, watch, gate, quotas, metrics, settings, tracer)
     keys = KnownKeys(partial(look_up, redis), settings.key_cache_seconds)
     health = Health(metrics, {"queue": lambda: redis_trouble(redis)})
     tasks = [
@@ -56,14 +61,19 @@ async def open_app(settings: Settings) -> AsyncIterator[Starlette]:
         )
     ]
     try:
-        yield make_app(intake, Admission(keys, quotas), health, metrics, settings)
+        yield make_app(intake, Admission(keys, quotas), health, metrics, settings, tracer)
     finally:
         await end_tasks(tasks)
         await redis.aclose()
 
 
 def make_app(
-    intake: ScoreIntake, admission: Admission, health: Health, metrics: IngestMetrics, settings: Settings
+    intake: ScoreIntake,
+    admission: Admission,
+    health: Health,
+    metrics: IngestMetrics,
+    settings: Settings,
+    tracer: "Tracer | None" = None,
 ) -> Starlette:
     metrics.expect_failures((endpoint.method, endpoint.path) for endpoint in ENDPOINTS)
     app = Starlette(
@@ -72,7 +82,10 @@ def make_app(
             *health.routes(),
             *document_routes(DOCUMENT),
         ],
-        middleware=[Middleware(RequestIds, metrics=metrics, failure_response=failure_response)],
+        middleware=[
+            *traced(tracer),
+            Middleware(RequestIds, metrics=metrics, failure_response=failure_response),
+        ],
         exception_handlers=HANDLERS,
     )
     app.router.redirect_slashes = False  # such a redirect would lead wherever the header Host says

@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta, Struct
 from starlette.requests import Request
@@ -27,8 +27,12 @@ from shared.http.trace import trace_of
 from shared.ids import uuid7s
 from shared.keys import Grant, Scope
 from shared.queue import batch_id_of, stream_of
+from shared.queue_spans import attributes_of, attributes_of_batch, name_of
 from shared.quotas import Quotas
 from shared.scores import Score
+
+if TYPE_CHECKING:
+    from shared.spans import Tracer
 
 # A usual score has 200 to 500 bytes. A heavier one counts as several in a flood: others wait as long as a worker takes,
 # and that grows with the bytes too.
@@ -64,6 +68,7 @@ class ScoreIntake:
         quotas: Quotas,
         metrics: IngestMetrics,
         settings: Settings,
+        tracer: "Tracer | None" = None,
     ) -> None:
         self._queue = queue
         self._watch = watch
@@ -71,6 +76,7 @@ class ScoreIntake:
         self._quotas = quotas
         self._metrics = metrics
         self._settings = settings
+        self._tracer = tracer
         self._bodies = Bodies(settings.body_bytes_max, settings.bodies_bytes_max, settings.body_seconds)
 
     async def take_in(self, request: Request, grant: Grant) -> Response:
@@ -94,9 +100,19 @@ class ScoreIntake:
                 scores=decoded.scores,
             )
             await self._quotas.take_scores(grant, len(decoded.ids), teller(request))
-            batch_id = await self._enqueue(envelope)
+            batch_id = await self._queue_up(envelope)
         self._count(request, decoded, batch_id)
         return _answer(decoded, batch_id)
+
+    async def _queue_up(self, envelope: Envelope) -> str:
+        """The batch id. Where tracing is on, what the worker does with the batch becomes a child of a span of ours."""
+        if self._tracer is None:
+            return await self._enqueue(envelope)
+        with self._tracer.span(name_of("send"), "producer", attributes_of("send")) as span:
+            envelope.traceparent, envelope.tracestate = self._tracer.place_of(span)
+            batch_id = await self._enqueue(envelope)
+            span.set_attributes(attributes_of_batch(batch_id, envelope))
+            return batch_id
 
     async def _enqueue(self, envelope: Envelope) -> str:
         started = time.perf_counter()

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import structlog
 import uvloop
@@ -13,6 +14,10 @@ from services.worker.settings import Settings
 from shared.http.server import serve, stop_on_signals, unless_stopped
 from shared.logs import configure_logs
 from shared.settings import SettingsError, read_settings
+from shared.tracing import open_tracer
+
+if TYPE_CHECKING:
+    from shared.spans import Tracer
 
 ROLES = {"persist", "jobs"}
 
@@ -22,9 +27,9 @@ ROLES = {"persist", "jobs"}
 OBJECTS_BEFORE_COLLECTION = 100_000
 
 
-async def run(settings: Settings) -> None:
+async def run(settings: Settings, tracer: "Tracer | None") -> None:
     stop = stop_on_signals()
-    async with open_worker(settings, stop) as worker:
+    async with open_worker(settings, stop, tracer) as worker:
         page_stop = asyncio.Event()
         page = asyncio.create_task(serve(worker.page, settings.host, settings.worker_port, page_stop))
         try:
@@ -53,7 +58,8 @@ def main() -> None:
         sys.exit(f"worker can't start: {error}")
     configure_logs("worker", settings.log_format, settings.log_level)
     gc.set_threshold(OBJECTS_BEFORE_COLLECTION)
-    uvloop.run(run(settings))
+    with open_tracer("worker", os.environ) as tracer:
+        uvloop.run(run(settings, tracer))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import secrets
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
 
 import structlog
 from redis.asyncio import Redis
@@ -18,6 +19,7 @@ from services.worker.jobs.schedule import Jobs
 from services.worker.metrics import WorkerMetrics
 from services.worker.moments import pass_moments_as_microseconds
 from services.worker.settings import Settings
+from services.worker.spans import TransactionSpans
 from shared.http.health import Health
 from shared.postgres import Pool, open_pool, wait_for_postgres
 from shared.redis_client import open_redis, redis_trouble, wait_for_redis
@@ -25,13 +27,18 @@ from shared.schema.check import SchemaCheck
 from shared.schema.runner import wait_for_schema
 from shared.tasks import end_tasks
 
+if TYPE_CHECKING:
+    from shared.spans import Tracer
+
 log = structlog.get_logger()
 
 JOB_CONNECTIONS = 5  # two background jobs, and the schedule
 
 
 @asynccontextmanager
-async def open_worker(settings: Settings, stop: asyncio.Event) -> AsyncIterator["WorkerProcess"]:
+async def open_worker(
+    settings: Settings, stop: asyncio.Event, tracer: "Tracer | None" = None
+) -> AsyncIterator["WorkerProcess"]:
     """The process with its connections, its page and its gauges. It needs no part to be there yet."""
     redis = open_redis(settings.redis_url)
     pool = await open_pool(
@@ -58,7 +65,7 @@ async def open_worker(settings: Settings, stop: asyncio.Event) -> AsyncIterator[
         asyncio.create_task(Gauges(redis, metrics, settings.queue_shards).run(), name="gauges"),
     ]
     try:
-        yield WorkerProcess(settings, pool, job_pool, redis, metrics, Starlette(routes=health.routes()), stop)
+        yield WorkerProcess(settings, pool, job_pool, redis, metrics, Starlette(routes=health.routes()), stop, tracer)
     finally:
         await end_tasks(watching)
         for one in (pool, job_pool):
@@ -79,6 +86,7 @@ class WorkerProcess:
         metrics: WorkerMetrics,
         page: Starlette,
         stop: asyncio.Event,
+        tracer: "Tracer | None" = None,
     ) -> None:
         self._settings = settings
         self._pool = pool
@@ -88,6 +96,7 @@ class WorkerProcess:
         self.page = page
         page.state.is_starting = True
         self._stop = stop
+        self._spans = None if tracer is None else TransactionSpans(tracer)
 
     async def wait_for_parts(self) -> None:
         """Return once Redis, Postgres and the schema are there; services start in any order."""
@@ -118,7 +127,12 @@ class WorkerProcess:
 
     async def _persist(self) -> None:
         handler = Handler(
-            self._pool, self._redis, self._metrics, self._stop, scores_max=self._settings.persist_scores_max
+            self._pool,
+            self._redis,
+            self._metrics,
+            self._stop,
+            scores_max=self._settings.persist_scores_max,
+            spans=self._spans,
         )
         name = self._settings.worker_name or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         await Consumer(self._redis, handler, self._metrics, self._settings, name, self._stop).run()

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import nullcontext
 from typing import NamedTuple, TypeVar
 
 import structlog
@@ -21,6 +22,7 @@ from services.worker.config_cache import ConfigCache
 from services.worker.metrics import WorkerMetrics
 from services.worker.persist import Persisted, persist
 from services.worker.settle import Tally
+from services.worker.spans import TransactionSpans
 from services.worker.stuck_writers import end_stuck_writers
 from shared.clock import utc_now
 from shared.dead_letters import bury
@@ -57,13 +59,21 @@ class LastingFailure(Exception):
 
 class Handler:
     def __init__(
-        self, pool: Pool, redis: Redis, metrics: WorkerMetrics, stop: asyncio.Event, *, scores_max: int
+        self,
+        pool: Pool,
+        redis: Redis,
+        metrics: WorkerMetrics,
+        stop: asyncio.Event,
+        *,
+        scores_max: int,
+        spans: TransactionSpans | None = None,
     ) -> None:
         self._pool = pool
         self._redis = redis
         self._metrics = metrics
         self._stop = stop
         self._scores_max = scores_max
+        self._spans = spans
         self._cache = ConfigCache(metrics)
         self._transactions = 0  # how many succeeded
 
@@ -133,7 +143,8 @@ class Handler:
                 persisted = await persist(self._pool, self._cache, batches)
             return persisted, time.perf_counter() - started
 
-        persisted, took_seconds = await self._until_done("persist", write, is_hopeless)
+        with nullcontext() if self._spans is None else self._spans.around(batches):
+            persisted, took_seconds = await self._until_done("persist", write, is_hopeless)
         self._transactions += 1
         self._tell(batches, persisted, took_seconds)
         entries = [batch.entry for batch in batches]

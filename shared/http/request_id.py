@@ -36,6 +36,12 @@ def add_header(scope: Scope, name: str, value: str) -> None:
     scope.setdefault(_MORE_KEY, []).append((name.lower().encode(), value.encode()))
 
 
+def route_of(scope: Scope) -> str | None:
+    """The route's template; what matched none has none, so that a scanner can't fill the metrics."""
+    template: str | None = scope.get("assay.route")
+    return template
+
+
 def request_id_of(scope: Scope) -> str:
     request_id: str = scope[_STATE_KEY]
     return request_id
@@ -73,7 +79,7 @@ class RequestIds:
                 self._tell(scope, status, time.perf_counter() - started)
 
     def _tell(self, scope: Scope, status: int, seconds: float) -> None:
-        route = route_of(scope)
+        route = route_of(scope) or "unmatched"
         self._metrics.answered(scope["method"], route, status, seconds)
         facts: dict[str, Any] = scope.get("assay.facts", {})
         log.info(
@@ -94,9 +100,3 @@ def _given(scope: Scope) -> str | None:
         if name == b"x-request-id" and _PLAIN.fullmatch(value):
             return str(value, "ascii")
     return None
-
-
-def route_of(scope: Scope) -> str:
-    """The route's template; what matched none is one label, so that a scanner can't fill the metrics."""
-    template: str = scope.get("assay.route", "unmatched")
-    return template
