@@ -226,17 +226,24 @@ async def test_at_a_stop_what_is_left_is_sent(database_url: str, redis_url: str,
     assert {span.service for span in collector.spans} == {"assay-ingest", "assay-worker", "assay-api"}
 
 
-async def test_a_stop_does_not_wait_for_a_collector_that_never_answers(
+async def test_a_collector_that_never_answers_fails_no_request_and_holds_up_no_stop(
     database_url: str, redis_url: str, collector: Collector
 ) -> None:
     collector.is_stalled = True
-    patient = {**collector.settings, "OTEL_EXPORTER_OTLP_TIMEOUT": "3600"}
+    patient = {
+        **collector.settings,
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "3600",
+        "OTEL_BSP_MAX_QUEUE_SIZE": "10",
+        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "5",
+    }
     with running_plant(database_url, redis_url, ingest=patient) as plant:
-        plant.send("r-1", a_score())
+        for number in range(50):
+            plant.send(f"r-{number}", a_score())
 
         assert plant.ingest.stop() == 0  # `stop` has no patience for an hour
 
         assert plant.ingest.has_logged("spans_left_behind")
+        assert [line["status"] for line in plant.ingest.logged() if line.get("route") == "/v1/scores"] == [202] * 50
 
 
 async def test_the_standard_variables_name_the_service_and_decide_what_is_sampled(
