@@ -83,7 +83,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedR
 def template_database(postgres: EmbeddedPostgres) -> str:
     """A migrated database that each test's own is copied from."""
     asyncio.run(_execute(postgres.url, f"CREATE DATABASE {TEMPLATE}"))
-    asyncio.run(migrate(url_of(postgres, TEMPLATE)))
+    asyncio.run(migrate(url_of(postgres, TEMPLATE), post=True))
     asyncio.run(make_logins(url_of(postgres, TEMPLATE)))
     return TEMPLATE
 

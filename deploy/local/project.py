@@ -24,6 +24,10 @@ class Project:
         with self._screen.step("Bringing the database to this release"):
             require_module(["shared.schema", "migrate"], self._environment, self._log, self._heartbeat)
 
+    def finish_migrating(self) -> None:
+        """When this release's services run, and so none of another."""
+        require_module(["shared.schema", "migrate", "--post"], self._environment, self._log, self._heartbeat)
+
     def make_login(self, login: str, role: str, password: str) -> None:
         """For a service, with the rights that it needs. The password is not shown in the list of processes."""
         command = ["shared.schema", "login", login, role]

@@ -81,6 +81,7 @@ class LocalAssay:
         self._make_logins(project)
         credentials = project.credentials()
         self._start_services()
+        project.finish_migrating()
         self._ready_with = credentials
         self._write_pids()
         self._first_demo(credentials)

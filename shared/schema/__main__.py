@@ -1,5 +1,6 @@
-"""The database of DATABASE_URL: `python -m shared.schema migrate` brings it to this release's schema, `python -m
-shared.schema login NAME ROLE` makes a login for a service, or gives it another password (from standard input)."""
+"""The database of DATABASE_URL: `python -m shared.schema migrate` brings it to what this release's services need,
+`migrate --post` does the rest when no service of the release before runs any more, and `python -m shared.schema login
+NAME ROLE` makes a login for a service, or gives it another password (from standard input)."""
 
 import asyncio
 import os
@@ -11,7 +12,7 @@ import asyncpg
 from shared.schema.logins import ROLES, make_login
 from shared.schema.runner import migrate
 
-USAGE = f"""usage: DATABASE_URL=postgresql://… python -m shared.schema migrate
+USAGE = f"""usage: DATABASE_URL=postgresql://… python -m shared.schema migrate [--post]
        DATABASE_URL=postgresql://… python -m shared.schema login NAME {"|".join(ROLES)} < file with the password"""
 
 
@@ -28,13 +29,18 @@ def main() -> None:
 async def _done(url: str, arguments: Sequence[str]) -> str:
     match arguments:
         case ["migrate"]:
-            applied = await migrate(url)
-            return "applied: " + ", ".join(applied) if applied else "nothing to apply"
+            return _told(await migrate(url))
+        case ["migrate", "--post"]:
+            return _told(await migrate(url, post=True))
         case ["login", name, "assay_api" | "assay_worker" as role]:
             await make_login(url, name, _password(), role)
             return f"{name} logs in with the rights of {role}"
         case _:
             sys.exit(USAGE)
+
+
+def _told(applied: Sequence[str]) -> str:
+    return "applied: " + ", ".join(applied) if applied else "nothing to apply"
 
 
 def _password() -> str:

@@ -1,6 +1,10 @@
 """Bring a database to this release's schema: numbered SQL files, forward only, one transaction each, under a lock.
 
 Two runners at once do the work once; a database of a newer release is left alone.
+
+A release expands the schema before its services start, and contracts it when the services of the release before are
+gone. What contracts has a name that ends in `.post.sql`, and comes last in its release: `migrate` stops before it.
+Everything else goes by number. So a post migration that an earlier release left behind is applied on the way.
 """
 
 import asyncio
@@ -18,41 +22,53 @@ log = structlog.get_logger()
 HERE = Path(__file__).parent
 SCHEMA_FILE = HERE / "schema.sql"
 RIGHTS_FILE = HERE / "rights.sql"
+MIGRATIONS = HERE / "migrations"
+LOCK_WAIT_MS = 2000
+ATTEMPTS_MAX = 60
+ATTEMPT_PAUSE_SECONDS = 1.0
 _LOCK = 4712
-_FILE_NAME = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
+_FILE_NAME = re.compile(r"(\d{4})_([a-z0-9_]+?)(\.post)?\.sql")
 
 
 class Migration(Struct, frozen=True):
+    """`is_post`: it waits until no service of the release before runs any more."""
+
     version: int
     name: str
+    is_post: bool
     sql: str
 
 
-def migrations() -> list[Migration]:
+def migrations(folder: Path = MIGRATIONS) -> list[Migration]:
     """Every migration in order. Raises `ValueError` for a file whose name is none or a number that is missing."""
     found = []
-    for path in sorted((HERE / "migrations").glob("*.sql")):
+    for path in sorted(folder.glob("*.sql")):
         named = _FILE_NAME.fullmatch(path.name)
         if named is None:
             raise ValueError(f"not the name of a migration: {path.name}")
-        found.append(Migration(int(named[1]), named[2], path.read_text(encoding="utf-8")))
+        sql = path.read_text(encoding="utf-8")
+        found.append(Migration(int(named[1]), named[2], is_post=named[3] is not None, sql=sql))
     if [migration.version for migration in found] != list(range(1, len(found) + 1)):
         raise ValueError("migrations are numbered 0001, 0002, … without a gap")
     return found
 
 
-def wanted_version() -> int:
-    return len(migrations())
+def wanted_version(folder: Path = MIGRATIONS) -> int:
+    """What this release's services need: the last migration that is not a post one."""
+    return max((one.version for one in migrations(folder) if not one.is_post), default=0)
 
 
-async def migrate(url: str) -> list[str]:
-    """Apply what is missing, and grant the services' roles their rights; the names of what was applied."""
+async def migrate(url: str, *, post: bool = False, folder: Path = MIGRATIONS) -> list[str]:
+    """Apply what this release's services need, with `post` also what must wait until the release before is gone, and
+    grant the services' roles their rights; the names of what was applied."""
+    known = migrations(folder)
     connection = await asyncpg.connect(url, timeout=10)
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
         present = await present_version(connection)
-        applied = [await _apply(connection, migration) for migration in migrations()[present:]]
-        if present <= wanted_version():  # a newer release has granted its own
+        wanted = len(known) if post else wanted_version(folder)
+        applied = [await _apply(connection, migration) for migration in known[present:wanted]]
+        if present <= len(known):  # a newer release has granted its own
             await _grant_rights(connection)
         return applied
     finally:
@@ -69,12 +85,28 @@ async def _grant_rights(connection: Connection) -> None:
 
 
 async def _apply(connection: Connection, migration: Migration) -> str:
+    """Beside services that are busy. Behind a migration that waits for a lock, everything else waits too: so it waits
+    for a short time only, and tries again."""
+    name = f"{migration.version:04d}_{migration.name}"
+    for _ in range(ATTEMPTS_MAX - 1):
+        try:
+            await _apply_once(connection, migration)
+        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
+            log.warning("migration_tried_again", migration=name, reason=type(error).__name__)
+            await asyncio.sleep(ATTEMPT_PAUSE_SECONDS)
+        else:
+            return name
+    await _apply_once(connection, migration)
+    return name
+
+
+async def _apply_once(connection: Connection, migration: Migration) -> None:
     async with connection.transaction():
+        await connection.execute(f"SET LOCAL lock_timeout = {LOCK_WAIT_MS}")
         await connection.execute(migration.sql)
         await connection.execute(
             "INSERT INTO schema_migrations (version, name) VALUES ($1, $2)", migration.version, migration.name
         )
-    return f"{migration.version:04d}_{migration.name}"
 
 
 async def present_version(connection: Connection) -> int:

@@ -136,7 +136,7 @@ class House:
         for server in (self.postgres, self.redis):
             server.start()
             self._stack.callback(self._end, server)
-        asyncio.run(migrate(self.postgres.url))
+        asyncio.run(migrate(self.postgres.url, post=True))
         asyncio.run(make_logins(self.postgres.url))
         asyncio.run(refuse_poison(self.postgres.url))
         for kind, number in self._numbers.items():

@@ -22,7 +22,7 @@ TEMPLATE = "breakable_template"
 def the_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server("postgres", EmbeddedPostgres(tmp_path_factory.mktemp("breakable") / "postgres")).start()
     asyncio.run(execute(server.url, f"CREATE DATABASE {TEMPLATE}"))
-    asyncio.run(migrate(of_database(server, TEMPLATE)))
+    asyncio.run(migrate(of_database(server, TEMPLATE), post=True))
     asyncio.run(make_logins(of_database(server, TEMPLATE)))
     yield server
     server.stop()
