@@ -36,6 +36,9 @@ test: $(DEV_STAMP) ## run every test; make test ARGS="-k trends" runs some
 chaos: $(DEV_STAMP) ## break things under load and count: make chaos ARGS="--kills 100 --seed 7"
 	@exec $(BIN)/python -m tests.chaos $(ARGS)
 
+upgrade: $(DEV_STAMP) ## roll out from the previous release under load, back, and out again, and count
+	@exec $(BIN)/python -m tests.upgrade $(ARGS)
+
 check: $(DEV_STAMP) ## check format, lint, types, import contracts, what is generated, the lock and its advisories
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -101,5 +104,5 @@ $(RUN_STAMP): requirements/run.txt $(BIN)/python
 $(DEV_STAMP): requirements/dev.txt $(BIN)/python
 	@$(INSTALL) requirements/dev.txt
 
-.PHONY: help run demo load test chaos check audit fuzz format bench bench-peers lock-peers openapi tables dashboards \
-	lock clean
+.PHONY: help run demo load test chaos upgrade check audit fuzz format bench bench-peers lock-peers openapi tables \
+	dashboards lock clean

@@ -170,17 +170,21 @@ class House:
                 made = httpx.post(f"{self.api_url}/v1/score-configs", json=config, headers=project.headers, timeout=30)
                 assert made.status_code == 201, made.text
 
+    def all_that_ran(self) -> dict[str, Service]:
+        """Every process that has a log."""
+        return self.services
+
     def keep_logs(self) -> Path:
         """Copies of the services' logs, for who looks for the cause of a problem."""
         folder = Path(tempfile.mkdtemp(prefix="assay-chaos-logs-"))
-        for name, service in self.services.items():
+        for name, service in self.all_that_ran().items():
             shutil.copy(service.log, folder / f"{name}.log")
         return folder
 
     def errors_logged(self) -> Counter[str]:
         """What the services logged at the level of an error, by service, event and the last line of its trace."""
         found: Counter[str] = Counter()
-        for name, service in self.services.items():
+        for name, service in self.all_that_ran().items():
             for event in service.logged():
                 if event.get("level") == "error":
                     last = str(event.get("exception", "")).strip().rpartition("\n")[2]
