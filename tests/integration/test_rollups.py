@@ -8,11 +8,9 @@ import asyncpg
 import pytest
 
 from services.worker.jobs.verify_rollups import verify_project
-from shared.schema.runner import SCHEMA_FILE
+from services.worker.rollups import rebuild_project
 from tests.integration.rows import NOON, insert
 from tests.stack import Project, make_project
-
-REBUILD = (SCHEMA_FILE.parent / "rebuild_rollups.sql").read_text(encoding="utf-8")
 
 
 async def day(connection: asyncpg.Connection, label: str = "") -> dict[str, Any]:
@@ -192,7 +190,7 @@ async def test_spoilt_rollups_of_a_project_are_made_anew_from_its_rows(
     await connection.execute("UPDATE score_rollups SET count = count + 1, sum = sum - 1 WHERE width = 'day'")
     await connection.execute("DELETE FROM score_rollups WHERE data_type = 'BOOLEAN' AND width = 'quarter'")
 
-    await connection.execute(REBUILD.replace("\\set ON_ERROR_STOP on", "").replace(":'project'", f"'{project.id}'"))
+    await rebuild_project(connection, project.id)
 
     assert await verify_project(connection, project.id) == []
     assert await verify_project(connection, other.id) != []

@@ -74,7 +74,7 @@ class UpgradeHouse(House):
         # The services of the previous release share the owner's login, as they did before.
         url = as_login(self.postgres.url, login) if login and release is NEW else self.postgres.url
         service = Service(
-            kind, url, self.redis.url, self._settings, steady_port(), root=release.root, python=release.python
+            kind, url, self.redis.url, self._settings, steady_port(), folder=release.root, python=(release.python,)
         )
         self._stack.callback(service.__exit__)
         service.start(wait=wait)
