@@ -39,6 +39,9 @@ chaos: $(DEV_STAMP) ## break things under load and count: make chaos ARGS="--kil
 upgrade: $(DEV_STAMP) ## roll out from the previous release under load, back, and out again, and count
 	@exec $(BIN)/python -m tests.upgrade $(ARGS)
 
+scaling: $(DEV_STAMP) ## measure how fast 1, 2 and 4 workers empty a queue of a million scores
+	@exec $(BIN)/python -m tests.scaling $(ARGS)
+
 check: $(DEV_STAMP) ## check format, lint, types, import contracts, what is generated, the lock and its advisories
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -104,5 +107,5 @@ $(RUN_STAMP): requirements/run.txt $(BIN)/python
 $(DEV_STAMP): requirements/dev.txt $(BIN)/python
 	@$(INSTALL) requirements/dev.txt
 
-.PHONY: help run demo load test chaos upgrade check audit fuzz format bench bench-peers lock-peers openapi tables \
+.PHONY: help run demo load test chaos upgrade scaling check audit fuzz format bench bench-peers lock-peers openapi tables \
 	dashboards lock clean

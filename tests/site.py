@@ -114,9 +114,10 @@ class Site:
 
 
 class Sender:
-    """Sends to all projects, and keeps what was acknowledged: the ids of the scores, by batch."""
+    """Sends to all projects, and keeps what was acknowledged: the ids, which begin with `name`, by batch."""
 
-    def __init__(self, ingest: Service, projects: list[Project]) -> None:
+    def __init__(self, ingest: Service, projects: list[Project], name: str = "s") -> None:
+        self._name = name
         self.acknowledged: dict[str, list[str]] = {}
         self.project_of: dict[str, Project] = {}
         self._url = f"{ingest.url}/v1/scores"
@@ -153,7 +154,7 @@ class Sender:
 
     def _score(self) -> dict[str, Any]:
         self._count += 1
-        return a_score(id=f"s{self._count}", value=self._count % 10 / 10)
+        return a_score(id=f"{self._name}{self._count}", value=self._count % 10 / 10)
 
 
 async def _run(program: str, *arguments: str) -> None:

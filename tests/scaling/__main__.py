@@ -1,0 +1,71 @@
+"""`python -m tests.scaling`: how fast 1, 2 and 4 workers empty a full queue, and shards and lanes. Prints Markdown."""
+
+import argparse
+import asyncio
+import os
+import tempfile
+from pathlib import Path
+from statistics import median
+
+from tests.scaling.drain import Drain, Setting, drain
+from tests.site import Site
+from tests.stack import Project
+
+WORKERS = [Setting(1), Setting(2), Setting(4)]
+SHARDS_AND_LANES = [Setting(2, shards=1), Setting(2, shards=16), Setting(2, lanes=1), Setting(2, lanes=4)]
+PROJECTS = 64
+
+
+async def measure(site: Site, settings: list[Setting], scores: int, rounds: int) -> dict[Setting, list[Drain]]:
+    """Round by round, so that what changes on the machine changes for all."""
+    await site.migrate()
+    projects: list[Project] = await site.make_projects(PROJECTS)
+    found: dict[Setting, list[Drain]] = {setting: [] for setting in settings}
+    for number in range(rounds):
+        for setting in settings:
+            one = await drain(site, projects, setting, scores)
+            found[setting].append(one)
+            print(f"round {number + 1}: {setting}: {one.seconds:.1f} s, {one.scores_per_second:,.0f}/s", flush=True)
+    return found
+
+
+def table(found: dict[Setting, list[Drain]]) -> str:
+    lines = [
+        "| workers | shards | lanes | seconds | scores/s | each worker | PostgreSQL | Redis | other programs |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for setting, drains in found.items():
+        one = sorted(drains, key=lambda drained: drained.seconds)[len(drains) // 2]
+        workers = sum(share for name, share in one.cores.items() if name.startswith("worker")) / setting.workers
+        cells = [f"{share:.2f}" for share in (workers, *(one.cores[name] for name in ("postgres", "redis", "others")))]
+        rate = median(drained.scores_per_second for drained in drains)
+        shown = [setting.workers, setting.shards, setting.lanes, f"{one.seconds:.1f}", f"{rate:,.0f}", *cells]
+        lines.append("| " + " | ".join(map(str, shown)) + " |")
+    return "\n".join(lines)
+
+
+def sizes(found: dict[Setting, list[Drain]]) -> str:
+    one = next(iter(found.values()))[-1]
+    return (
+        f"Bytes for a score: {one.redis_bytes:.0f} in the queue; {one.table_bytes:.0f} in the table, "
+        f"{one.index_bytes:.0f} in its indexes, {one.rollup_bytes:.0f} in rollups"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.scaling", description=__doc__)
+    parser.add_argument("--scores", type=int, default=1_000_000, help="in the queue")
+    parser.add_argument("--rounds", type=int, default=3, help="of each setting; the median is told")
+    parser.add_argument("--only-workers", action="store_true", help="leave out shards and lanes")
+    asked = parser.parse_args()
+    settings = WORKERS if asked.only_workers else WORKERS + SHARDS_AND_LANES
+    with tempfile.TemporaryDirectory(prefix="assay-scaling-") as folder:
+        Path(folder).chmod(0o755)
+        with Site(Path(folder) / "site") as site:
+            found = asyncio.run(measure(site, settings, asked.scores, asked.rounds))
+    print(f"\n{asked.scores:,} scores, {os.cpu_count()} cores; how many cores each kept busy:\n\n{table(found)}")
+    print(f"\n{sizes(found)}")
+
+
+if __name__ == "__main__":
+    main()
