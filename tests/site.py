@@ -22,6 +22,7 @@ from tests.builders import a_score
 from tests.logins import API_LOGIN, WORKER_LOGIN, as_login, make_logins
 from tests.stack import Project, make_project
 from tests.system.processes import ROOT, Service
+from tests.upgrade.release import NEW, Release
 from tests.waiting import wait_until
 
 SHARDS = 8
@@ -49,10 +50,17 @@ class Site:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def start(self, kind: str, **settings: str) -> Service:
+    def start(self, kind: str, release: Release = NEW, **settings: str) -> Service:
         login = {"worker": WORKER_LOGIN, "api": API_LOGIN}.get(kind)
         url = as_login(self.postgres.url, login) if login else ""
-        service = Service(kind, url, self.redis.url, {"ASSAY_CLAIM_IDLE_SECONDS": "1.0", **settings})
+        service = Service(
+            kind,
+            url,
+            self.redis.url,
+            {"ASSAY_CLAIM_IDLE_SECONDS": "1.0", **settings},
+            root=release.root,
+            python=release.python,
+        )
         self._stack.callback(service.__exit__)
         return service.start()
 

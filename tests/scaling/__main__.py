@@ -1,19 +1,23 @@
-"""`python -m tests.scaling`: how fast 1, 2 and 4 workers empty a full queue, and shards and lanes. Prints Markdown."""
+"""`python -m tests.scaling`: how fast 1, 2 and 4 workers empty a full queue, and what shards and lanes do to that."""
 
 import argparse
 import asyncio
 import os
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
 from tests.scaling.drain import Drain, Setting, drain
 from tests.site import Site
 from tests.stack import Project
+from tests.system.processes import ROOT
 
 WORKERS = [Setting(1), Setting(2), Setting(4)]
 SHARDS_AND_LANES = [Setting(2, shards=1), Setting(2, shards=16), Setting(2, lanes=1), Setting(2, lanes=4)]
 PROJECTS = 64
+GUIDE = ROOT / "docs" / "scaling.md"
+BEGIN, END = "<!-- the last run -->", "<!-- end of the last run -->"
 
 
 async def measure(site: Site, settings: list[Setting], scores: int, rounds: int) -> dict[Setting, list[Drain]]:
@@ -48,8 +52,27 @@ def sizes(found: dict[Setting, list[Drain]]) -> str:
     one = next(iter(found.values()))[-1]
     return (
         f"Bytes for a score: {one.redis_bytes:.0f} in the queue; {one.table_bytes:.0f} in the table, "
-        f"{one.index_bytes:.0f} in its indexes, {one.rollup_bytes:.0f} in rollups"
+        f"{one.index_bytes:.0f} in its indexes, {one.rollup_bytes:.0f} in rollups."
     )
+
+
+def report(found: dict[Setting, list[Drain]], scores: int, rounds: int) -> str:
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    others = median(one.cores["others"] for drains in found.values() for one in drains)
+    head = (
+        f"{now}, {os.cpu_count()} cores, {scores:,} scores of {PROJECTS} projects, {rounds} interleaved rounds; other "
+        f"programs kept {others:.2f} cores busy. The last columns say how many cores each part kept busy."
+    )
+    return f"{head}\n\n{table(found)}\n\n{sizes(found)}"
+
+
+def write(told: str) -> None:
+    """In place of the last run's."""
+    before, mark, rest = GUIDE.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (mark and end):
+        raise ValueError(f"{GUIDE} has no place for the figures")
+    GUIDE.write_text(f"{before}{BEGIN}\n{told}\n{END}{after}")
 
 
 def main() -> None:
@@ -57,14 +80,17 @@ def main() -> None:
     parser.add_argument("--scores", type=int, default=1_000_000, help="in the queue")
     parser.add_argument("--rounds", type=int, default=3, help="of each setting; the median is told")
     parser.add_argument("--only-workers", action="store_true", help="leave out shards and lanes")
+    parser.add_argument("--write", action="store_true", help="put the figures into docs/scaling.md")
     asked = parser.parse_args()
     settings = WORKERS if asked.only_workers else WORKERS + SHARDS_AND_LANES
     with tempfile.TemporaryDirectory(prefix="assay-scaling-") as folder:
         Path(folder).chmod(0o755)
         with Site(Path(folder) / "site") as site:
             found = asyncio.run(measure(site, settings, asked.scores, asked.rounds))
-    print(f"\n{asked.scores:,} scores, {os.cpu_count()} cores; how many cores each kept busy:\n\n{table(found)}")
-    print(f"\n{sizes(found)}")
+    told = report(found, asked.scores, asked.rounds)
+    print(f"\n{told}")
+    if asked.write:
+        write(told)
 
 
 if __name__ == "__main__":

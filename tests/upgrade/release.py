@@ -44,11 +44,16 @@ NEW = Release("new", ROOT, sys.executable)
 
 
 def previous_release(folder: Path) -> Release:
+    """Raises `NoPreviousRelease`."""
+    return release_of(PREVIOUS, folder)
+
+
+def release_of(commit: str, folder: Path) -> Release:
     """Its code in `folder`. Where it needs other packages than this one has, with an environment of its own. Raises
     `NoPreviousRelease`."""
-    archive = subprocess.run(["git", "archive", PREVIOUS], cwd=ROOT, capture_output=True, check=False)
+    archive = subprocess.run(["git", "archive", commit], cwd=ROOT, capture_output=True, check=False)
     if archive.returncode != 0:
-        raise NoPreviousRelease(f"commit {PREVIOUS[:12]} is not in this checkout: git fetch --unshallow brings it")
+        raise NoPreviousRelease(f"commit {commit[:12]} is not in this checkout: git fetch --unshallow brings it")
     root = folder / "previous"
     with tarfile.open(fileobj=BytesIO(archive.stdout)) as tar:
         tar.extractall(root, filter="data")
