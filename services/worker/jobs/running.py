@@ -40,6 +40,10 @@ Work = Callable[[Connection, RunningJob], Awaitable[Chunk]]
 """Does one chunk in the transaction of the connection it is given, which holds no locks yet."""
 
 
+class UnknownKind(Exception):
+    """The job is of a newer release: a worker of that release does it."""
+
+
 class Progress(NamedTuple):
     """`kind` is None where there is no such job, or it has ended before."""
 
@@ -120,7 +124,8 @@ LIMIT 1
 
 
 async def run_chunk(pool: Pool, work_of: dict[JobKind, Work], job_id: UUID) -> Progress:
-    """One chunk of the job, if it has not ended. Raises what passes by itself: then the job stands as it stood.
+    """One chunk of the job, if it has not ended. Raises `UnknownKind`, and what passes by itself: then the job stands
+    as it stood.
 
     One that takes too long has failed: the next try would take as long, and the project's other jobs wait for it.
     """
@@ -134,7 +139,7 @@ async def run_chunk(pool: Pool, work_of: dict[JobKind, Work], job_id: UUID) -> P
             chunk = await work_of[kind](connection, job)
             await _account(connection, job_id, chunk)
     except Exception as error:
-        if is_passing(error) and not took_too_long(error):
+        if isinstance(error, UnknownKind) or (is_passing(error) and not took_too_long(error)):
             raise
         await _fail(pool, job_id, error)
         return Progress(kind, JobState.FAILED)
@@ -144,11 +149,16 @@ async def run_chunk(pool: Pool, work_of: dict[JobKind, Work], job_id: UUID) -> P
 
 
 async def _job_to_run(connection: Connection, job_id: UUID) -> RunningJob | None:
-    """The job, or None if it has ended. No lock is taken yet: the project's comes first, in the job's own work."""
+    """The job, or None if it has ended. No lock is taken yet: the project's comes first, in the job's own work. Raises
+    `UnknownKind`."""
     row: Record | None = await connection.fetchrow(
         "SELECT id, project_id, kind, arguments FROM jobs WHERE id = $1 AND state IN ('queued', 'running')", job_id
     )
-    return None if row is None else RunningJob(row["id"], row["project_id"], JobKind(row["kind"]), row["arguments"])
+    if row is None:
+        return None
+    if row["kind"] not in set(JobKind):
+        raise UnknownKind(row["kind"])
+    return RunningJob(row["id"], row["project_id"], JobKind(row["kind"]), row["arguments"])
 
 
 async def _account(connection: Connection, job_id: UUID, chunk: Chunk) -> None:
