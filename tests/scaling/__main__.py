@@ -29,22 +29,23 @@ async def measure(site: Site, settings: list[Setting], scores: int, rounds: int)
         for setting in settings:
             one = await drain(site, projects, setting, scores)
             found[setting].append(one)
-            print(f"round {number + 1}: {setting}: {one.seconds:.1f} s, {one.scores_per_second:,.0f}/s", flush=True)
+            print(f"round {number + 1}: {setting}: {one.seconds:.1f} s, {scores / one.seconds:,.0f}/s", flush=True)
     return found
 
 
-def table(found: dict[Setting, list[Drain]]) -> str:
+def table(found: dict[Setting, list[Drain]], scores: int) -> str:
     lines = [
-        "| workers | shards | lanes | seconds | scores/s | each worker | PostgreSQL | Redis | other programs |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| workers | shards | lanes | seconds | scores/s "
+        "| CPU of workers | of PostgreSQL | of Redis | cores busy: ours | others |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for setting, drains in found.items():
-        one = sorted(drains, key=lambda drained: drained.seconds)[len(drains) // 2]
-        workers = sum(share for name, share in one.cores.items() if name.startswith("worker")) / setting.workers
-        cells = [f"{share:.2f}" for share in (workers, *(one.cores[name] for name in ("postgres", "redis", "others")))]
-        rate = median(drained.scores_per_second for drained in drains)
-        shown = [setting.workers, setting.shards, setting.lanes, f"{one.seconds:.1f}", f"{rate:,.0f}", *cells]
-        lines.append("| " + " | ".join(map(str, shown)) + " |")
+        seconds = median(one.seconds for one in drains)
+        cpu = [median(one.cpu(part) / scores * 1e6 for one in drains) for part in ("worker", "postgres", "redis")]
+        busy = [median(one.cpu(part) / one.seconds for one in drains) for part in ("", "others")]
+        cells = [setting.workers, setting.shards, setting.lanes, f"{seconds:.1f}", f"{scores / seconds:,.0f}"]
+        cells += [f"{one:.1f} µs" for one in cpu] + [f"{busy[0] - busy[1]:.2f}", f"{busy[1]:.2f}"]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
 
 
@@ -58,12 +59,11 @@ def sizes(found: dict[Setting, list[Drain]]) -> str:
 
 def report(found: dict[Setting, list[Drain]], scores: int, rounds: int) -> str:
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    others = median(one.cores["others"] for drains in found.values() for one in drains)
     head = (
-        f"{now}, {os.cpu_count()} cores, {scores:,} scores of {PROJECTS} projects, {rounds} interleaved rounds; other "
-        f"programs kept {others:.2f} cores busy. The last columns say how many cores each part kept busy."
+        f"{now}, {os.cpu_count()} cores, {scores:,} scores of {PROJECTS} projects, interleaved rounds: {rounds}.\n"
+        "CPU is for one score; the last columns say how many cores our processes kept busy, and how many others."
     )
-    return f"{head}\n\n{table(found)}\n\n{sizes(found)}"
+    return f"{head}\n\n{table(found, scores)}\n\n{sizes(found)}"
 
 
 def write(told: str) -> None:

@@ -31,15 +31,18 @@ class Setting:
 
 @dataclass(frozen=True)
 class Drain:
-    """`cores`: how many cores each part kept busy, "others" being what is none of ours. Bytes are for one score."""
+    """`cpu_seconds` by process; "others" is what none of ours used. Bytes are for one score."""
 
     seconds: float
-    scores_per_second: float
-    cores: dict[str, float]
+    cpu_seconds: dict[str, float]
     redis_bytes: float
     table_bytes: float
     index_bytes: float
     rollup_bytes: float
+
+    def cpu(self, part: str) -> float:
+        """Of all processes whose name begins so."""
+        return sum(seconds for name, seconds in self.cpu_seconds.items() if name.startswith(part))
 
 
 async def drain(site: Site, projects: list[Project], setting: Setting, scores: int) -> Drain:
@@ -52,12 +55,12 @@ async def drain(site: Site, projects: list[Project], setting: Setting, scores: i
         before = redis.info("memory")["used_memory"]
         filled = fill(site.redis.url, [project.id for project in projects], scores, setting.shards)
         redis_bytes = (redis.info("memory")["used_memory"] - before) / scores
-        seconds, cores = await _drained(site, connection, redis, projects, setting)
+        seconds, cpu = await _drained(site, connection, redis, projects, setting)
     batches, stored = await connection.fetchrow("SELECT count(*), coalesce(sum(stored), 0) FROM batches")
     assert (batches, stored) == (len(filled), scores), "scores were lost"
     table, indexes, rollups = await connection.fetchrow(_SIZES)
     await connection.close()
-    return Drain(seconds, scores / seconds, cores, redis_bytes, table / scores, indexes / scores, rollups / scores)
+    return Drain(seconds, cpu, redis_bytes, table / scores, indexes / scores, rollups / scores)
 
 
 async def _drained(
@@ -88,7 +91,7 @@ async def _drained(
     used["others"] = max(0.0, _busy_seconds() - busy - sum(used.values()))
     for worker in workers:
         worker.stop()
-    return seconds, {name: one / seconds for name, one in used.items()}
+    return seconds, used
 
 
 def _busy_seconds() -> float:
