@@ -58,8 +58,8 @@ class Site:
             url,
             self.redis.url,
             {"ASSAY_CLAIM_IDLE_SECONDS": "1.0", **settings},
-            root=release.root,
-            python=release.python,
+            folder=release.root,
+            python=(release.python,),
         )
         self._stack.callback(service.__exit__)
         return service.start()
