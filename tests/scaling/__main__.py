@@ -15,6 +15,8 @@ from tests.system.processes import ROOT
 
 WORKERS = [Setting(1), Setting(2), Setting(4)]
 SHARDS_AND_LANES = [Setting(2, shards=1), Setting(2, shards=16), Setting(2, lanes=1), Setting(2, lanes=4)]
+# One transaction under way in each worker, and nothing to do while it commits: workers then don't compete for cores.
+SLOW_COMMITS = [Setting(workers, lanes=1, commit_ms=100) for workers in (1, 2, 4)]
 PROJECTS = 64
 GUIDE = ROOT / "docs" / "scaling.md"
 BEGIN, END = "<!-- the last run -->", "<!-- end of the last run -->"
@@ -35,15 +37,16 @@ async def measure(site: Site, settings: list[Setting], scores: int, rounds: int)
 
 def table(found: dict[Setting, list[Drain]], scores: int) -> str:
     lines = [
-        "| workers | shards | lanes | seconds | scores/s "
+        "| workers | shards | lanes | commits wait | seconds | scores/s "
         "| CPU of workers | of PostgreSQL | of Redis | cores busy: ours | others |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for setting, drains in found.items():
         seconds = median(one.seconds for one in drains)
         cpu = [median(one.cpu(part) / scores * 1e6 for one in drains) for part in ("worker", "postgres", "redis")]
         busy = [median(one.cpu(part) / one.seconds for one in drains) for part in ("", "others")]
-        cells = [setting.workers, setting.shards, setting.lanes, f"{seconds:.1f}", f"{scores / seconds:,.0f}"]
+        cells = [setting.workers, setting.shards, setting.lanes, f"{setting.commit_ms} ms"]
+        cells += [f"{seconds:.1f}", f"{scores / seconds:,.0f}"]
         cells += [f"{one:.1f} µs" for one in cpu] + [f"{busy[0] - busy[1]:.2f}", f"{busy[1]:.2f}"]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
@@ -79,10 +82,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.scaling", description=__doc__)
     parser.add_argument("--scores", type=int, default=1_000_000, help="in the queue")
     parser.add_argument("--rounds", type=int, default=3, help="of each setting; the median is told")
-    parser.add_argument("--only-workers", action="store_true", help="leave out shards and lanes")
+    parser.add_argument("--only-workers", action="store_true", help="leave out shards, lanes and slow commits")
     parser.add_argument("--write", action="store_true", help="put the figures into docs/scaling.md")
     asked = parser.parse_args()
-    settings = WORKERS if asked.only_workers else WORKERS + SHARDS_AND_LANES
+    settings = WORKERS if asked.only_workers else WORKERS + SHARDS_AND_LANES + SLOW_COMMITS
     with tempfile.TemporaryDirectory(prefix="assay-scaling-") as folder:
         Path(folder).chmod(0o755)
         with Site(Path(folder) / "site") as site:

@@ -21,12 +21,15 @@ STATEMENT_TIMEOUT_MS = "240000"
 
 @dataclass(frozen=True)
 class Setting:
+    """`commit_ms`: how long PostgreSQL waits before each commit, as one does whose disk is far away."""
+
     workers: int
     shards: int = 8
     lanes: int = 2
+    commit_ms: int = 0
 
     def __str__(self) -> str:
-        return f"{self.workers} workers, {self.shards} shards, {self.lanes} lanes"
+        return f"{self.workers} workers, {self.shards} shards, {self.lanes} lanes, commits wait {self.commit_ms} ms"
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,9 @@ async def drain(site: Site, projects: list[Project], setting: Setting, scores: i
     connection = await asyncpg.connect(site.postgres.url)
     await connection.execute("TRUNCATE scores, batches, rejected_scores")
     await connection.execute("CHECKPOINT")
+    for name, value in (("commit_delay", setting.commit_ms * 1000), ("commit_siblings", 0)):
+        await connection.execute(f"ALTER SYSTEM SET {name} = {value}")
+    await connection.execute("SELECT pg_reload_conf()")
     with Redis.from_url(site.redis.url) as redis:
         for stream in streams_of(setting.shards):
             redis.delete(key_of(stream))
