@@ -134,8 +134,8 @@ async def test_a_read_has_the_routes_template_as_its_name_and_postgres_below_it(
     plant.ask(plant.api, "GET", "/v1/traces/customer-17/scores", "r-1", traceparent=TRACEPARENT)
     plant.ask(plant.api, "GET", "/v1/scores/no-such-score", "r-2")
 
-    [request] = await arrived(collector, "assay-api", "GET /v1/traces/{trace_id:path}/scores")
-    [missed] = await arrived(collector, "assay-api", "GET /v1/scores/{id:path}")
+    [request] = await arrived(collector, "assay-api", "GET /v1/traces/{trace_id:id}/scores")
+    [missed] = await arrived(collector, "assay-api", "GET /v1/scores/{id:id}")
     queries = await arrived(collector, "assay-api", "postgresql")
 
     assert (request.trace_id, request.parent_id) == (TRACE, SENDER)
@@ -178,7 +178,7 @@ async def test_no_key_and_nothing_of_what_a_score_says_is_in_a_span(plant: Plant
     plant.worker.start()
 
     await arrived(collector, "assay-worker", "process assay:scores")
-    await arrived(collector, "assay-api", "GET /v1/scores/{id:path}")
+    await arrived(collector, "assay-api", "GET /v1/scores/{id:id}")
     await arrived(collector, "assay-ingest", "HTTP")
 
     assert not any(b"secret" in body or plant.key.encode() in body for body in collector.bodies)
