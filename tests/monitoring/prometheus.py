@@ -86,8 +86,12 @@ class Prometheus:
 
     async def firing(self) -> set[str]:
         """The names of the alerts that fire."""
+        return {alert["alertname"] for alert in await self.firing_alerts()}
+
+    async def firing_alerts(self) -> list[dict[str, str]]:
+        """Their labels."""
         alerts = (await self._ask("/api/v1/alerts")).json()["data"]["alerts"]
-        return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
+        return [alert["labels"] for alert in alerts if alert["state"] == "firing"]
 
     async def evaluations(self) -> int:
         """How often every group of rules has been evaluated since the start, at the least."""
