@@ -115,7 +115,7 @@ def test_every_lock_is_named_where_locks_are_checked() -> None:
     locks = [path for path in (CHECKOUT / "requirements").glob("*.txt") if "--hash=" in path.read_text()]
     locks += CHECKOUT.glob("bench/peers/*.txt")
 
-    assert len(locks) == 3
+    assert len(locks) == 4
     assert all(str(lock.relative_to(CHECKOUT)) in makefile for lock in locks)
     for other in set((CHECKOUT / "requirements").glob("*.txt")) - set(locks):
         assert "==" not in other.read_text().replace('< "0"', ""), other
