@@ -62,6 +62,9 @@ class Connection(HttpToolsProtocol):
     def __init__(self, connections: Connections, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._all = connections
+        # Thousands that came together must not be ended together, which would hold up all others meanwhile.
+        self._patience = random.uniform(0.75, 1.0)  # noqa: S311
+        self.timeout_keep_alive = self.timeout_keep_alive * self._patience  # type: ignore[assignment]  # seconds
         self._is_member = False
         self._is_ending = False  # nothing more is read; what is in hand is answered
         self._bytes_to_nothing = 0  # received since a head, or a piece of a body, was complete
@@ -212,7 +215,7 @@ class Connection(HttpToolsProtocol):
 
     def _expect_head(self) -> None:
         """However often a byte of it comes. The same for the rest of a body that is answered already."""
-        self._head_timer = self.loop.call_later(self._all.head_seconds, self._head_is_late)
+        self._head_timer = self.loop.call_later(self._all.head_seconds * self._patience, self._head_is_late)
 
     def _stop_head_timer(self) -> None:
         if self._head_timer is not None:
