@@ -20,13 +20,15 @@ LookUp = Callable[[bytes], Awaitable[Grant | None]]
 
 
 class KnownKeys:
-    """At most `CACHED_KEYS_MAX` keys; an unknown key is remembered for a shorter time than a known one. `used` is when
-    each was last used, in seconds since the epoch, for whoever writes that down."""
+    """At most `CACHED_KEYS_MAX` of each kind; an unknown key is remembered for a shorter time than a known one. `used`
+    is when each was last used, in seconds since the epoch, for whoever writes that down."""
 
     def __init__(self, look_up: LookUp, known_seconds: float) -> None:
         self._look_up = look_up
         self._known_seconds = known_seconds
-        self._cached: OrderedDict[bytes, tuple[float, Grant | None]] = OrderedDict()
+        # Apart, so that who tries many keys that there are not pushes out none that there is.
+        self._known: OrderedDict[bytes, tuple[float, Grant | None]] = OrderedDict()
+        self._unknown: OrderedDict[bytes, tuple[float, Grant | None]] = OrderedDict()
         self.used: dict[UUID, float] = {}
 
     async def grant_of(self, key: str) -> Grant:
@@ -41,7 +43,8 @@ class KnownKeys:
         return grant
 
     async def _grant_of(self, key_hash: bytes) -> Grant | None:
-        looked_at, grant = self._cached.get(key_hash, (float("-inf"), None))
+        never: tuple[float, Grant | None] = (float("-inf"), None)
+        looked_at, grant = self._known.get(key_hash) or self._unknown.get(key_hash) or never
         age = time.monotonic() - looked_at
         if age < (UNKNOWN_SECONDS if grant is None else self._known_seconds):
             return grant
@@ -55,7 +58,9 @@ class KnownKeys:
         return found
 
     def _remember(self, key_hash: bytes, grant: Grant | None) -> None:
-        self._cached[key_hash] = (time.monotonic(), grant)
-        self._cached.move_to_end(key_hash)
-        if len(self._cached) > CACHED_KEYS_MAX:
-            self._cached.popitem(last=False)
+        cached, other = (self._unknown, self._known) if grant is None else (self._known, self._unknown)
+        other.pop(key_hash, None)
+        cached[key_hash] = (time.monotonic(), grant)
+        cached.move_to_end(key_hash)
+        if len(cached) > CACHED_KEYS_MAX:
+            cached.popitem(last=False)

@@ -56,9 +56,16 @@ def refuse_other_origins(request: Request) -> None:
     if site is not None:
         is_ours = site in ("same-origin", "none")
     else:
-        is_ours = origin is None or urlsplit(origin).netloc == request.headers.get("host")
+        is_ours = origin is None or _host_in(origin) == request.headers.get("host")
     if not is_ours:
         raise NotAllowed("This request comes from another site's page.", code="foreign_origin")
+
+
+def _host_in(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 def _name(settings: Settings) -> str:

@@ -5,6 +5,7 @@ import asyncio
 import math
 import time
 from contextlib import suppress
+from ipaddress import ip_address, ip_network
 
 from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage, RedisStorage
@@ -65,9 +66,18 @@ class SignInThrottle:
 
     def _limits(self, email: str, address: str) -> list[tuple[RateLimitItem, str]]:
         """Redis is told the digest of an e-mail address, not the address."""
-        who = hash_of(email.lower()).hex()[:32]
+        who, place = hash_of(email.lower()).hex()[:32], _place(address)
         return [
-            (EACH_FROM_ONE_PLACE, f"{who} {address}"),
-            (ALL_FROM_ONE_PLACE, f"* {address}"),
+            (EACH_FROM_ONE_PLACE, f"{who} {place}"),
+            (ALL_FROM_ONE_PLACE, f"* {place}"),
             (EACH_FROM_EVERYWHERE, f"{who} *"),
         ]
+
+
+def _place(address: str) -> str:
+    """One who has an IPv6 address has all 2**64 of its network."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    return str(ip_network((parsed, 64), strict=False)) if parsed.version == 6 else address

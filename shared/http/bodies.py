@@ -2,11 +2,15 @@
 together, so that none can fill the memory; nor can many together, nor one that never ends."""
 
 import asyncio
+import time
 from typing import Self
 
 from starlette.requests import ClientDisconnect, Request
 
 from shared.errors import BodyTimeout, Malformed, TooBusy, TooLarge
+from shared.http.endpoint import admit_again
+
+ADMITTED_SECONDS = 1.0
 
 
 class Bodies:
@@ -23,15 +27,20 @@ class Bodies:
         return Held(self)
 
     async def receive(self, request: Request, held: "Held") -> bytes:
-        """The body as sent. Raises `TooLarge`, `BodyTimeout`, `TooBusy`, or `Malformed` when it ends early."""
+        """The body as sent. Who took long to send it is asked again who they are: a key may be revoked meanwhile, a
+        session over. Raises `TooLarge`, `BodyTimeout`, `TooBusy`, or `Malformed` when it ends early."""
         declared = request.headers.get("content-length", "0")
         if declared.isascii() and declared.isdigit() and int(declared) > self.bytes_max:
             raise TooLarge(f"The body has {declared} bytes; {self.bytes_max} are allowed.")
+        began = time.monotonic()
         try:
             async with asyncio.timeout(self._seconds_max):
-                return await _received(request, self.bytes_max, held)
+                body = await _received(request, self.bytes_max, held)
         except TimeoutError as error:
             raise BodyTimeout(f"The body did not end within {self._seconds_max:g} s.") from error
+        if time.monotonic() - began > ADMITTED_SECONDS:
+            await admit_again(request)
+        return body
 
     def take(self, size: int) -> None:
         """Raises `TooBusy` when there is no room for as much."""

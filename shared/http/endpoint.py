@@ -6,6 +6,7 @@ From it come the routes with their checks, and OpenAPI. An endpoint that is not 
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from starlette.convertors import Convertor, register_url_convertor
@@ -15,6 +16,8 @@ from starlette.routing import Route
 
 from shared.access import Need
 from shared.scores import TEXT_ID_LENGTH_MAX
+
+_ADMIT_KEY = "assay.admit"
 
 Handler = Callable[[Request, Any], Awaitable[Response]]
 """Its second argument is the caller who was admitted: for a `Scope` the `Grant`; what else, each service says."""
@@ -51,6 +54,13 @@ Admit = Callable[[Request, Endpoint], Awaitable[Any]]
 service has one, and it is the only place where access is decided."""
 
 
+async def admit_again(request: Request) -> None:
+    """For who was admitted a while ago: raises what admission raises now."""
+    admit = request.scope.get(_ADMIT_KEY)
+    if admit is not None:
+        await admit()
+
+
 class _IdOfSender(Convertor[str]):
     """An id of a sender's own, with slashes and line breaks in it. Starlette's `path` ends at a line break, and has no
     length: two of them in one route are tried against each other, which took seconds for a path of 64 KiB."""
@@ -83,6 +93,7 @@ def routes(endpoints: Sequence[Endpoint], admit: Admit) -> list[Route]:
 def _checked(endpoint: Endpoint, admit: Admit) -> Callable[[Request], Awaitable[Response]]:
     async def handle(request: Request) -> Response:
         request.scope["assay.route"] = endpoint.path
+        request.scope[_ADMIT_KEY] = partial(admit, request, endpoint)
         caller = await admit(request, endpoint)
         return await endpoint.handler(request, caller)
 

@@ -1,5 +1,7 @@
 """Signing in and out as a browser and a stranger see it."""
 
+import asyncio
+
 import httpx
 import pytest
 from argon2 import PasswordHasher
@@ -12,6 +14,7 @@ from shared.errors import TooManyAttempts
 from tests.accounts import SignedInMember, a_member
 from tests.contract.problems import assert_problem
 from tests.stack import Stack
+from tests.waiting import wait_until
 
 PASSWORD = "correct horse battery"
 COOKIE = "__Host-assay_session"
@@ -214,6 +217,29 @@ async def test_a_changed_password_is_the_only_one_and_ends_every_other_session(
     assert (await sign_in(stack, password="another long password")).status_code == 200
 
 
+async def test_who_signs_in_with_a_password_that_is_reset_meanwhile_is_not_signed_in(
+    stack: Stack, member: SignedInMember
+) -> None:
+    async with stack.connection() as operator, operator.transaction():
+        await set_password(operator, member.id, PasswordHasher().hash("reset by the operator"))
+        signing_in = asyncio.create_task(sign_in(stack))
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        async with stack.connection() as watcher:
+            await wait_until(lambda: watcher.fetchval(waiting), what="the sign-in to wait for the reset")
+
+    assert_problem(await signing_in, 401, "wrong_credentials")
+
+
+async def test_who_has_one_address_of_a_network_has_them_all(redis_url: str) -> None:
+    async with Redis.from_url(redis_url) as redis:
+        throttle = SignInThrottle(redis)
+        for number in range(10):
+            await throttle.take("ann@example.org", f"2001:db8:0:1::{number:x}")
+        with pytest.raises(TooManyAttempts):
+            await throttle.take("ann@example.org", "2001:db8:0:1:ffff::1")
+        await throttle.take("ann@example.org", "2001:db8:0:2::1")
+
+
 async def test_to_change_a_password_takes_the_present_one(stack: Stack, member: SignedInMember) -> None:
     answer = await change(stack, member.headers, "guessed", "another long password")
 
@@ -243,7 +269,7 @@ async def test_a_password_is_the_same_on_every_keyboard(stack: Stack, member: Si
         ({"Sec-Fetch-Site": "same-origin"}, 204), ({"Sec-Fetch-Site": "none"}, 204), ({}, 204),
         ({"Origin": "http://assay"}, 204),
         ({"Sec-Fetch-Site": "cross-site"}, 403), ({"Sec-Fetch-Site": "same-site"}, 403),
-        ({"Origin": "https://evil.example"}, 403), ({"Origin": "null"}, 403),
+        ({"Origin": "https://evil.example"}, 403), ({"Origin": "null"}, 403), ({"Origin": "http://["}, 403),
         ({"Origin": "http://assay", "Sec-Fetch-Site": "cross-site"}, 403),
     ],
     ids=str,

@@ -123,7 +123,7 @@ async def test_links_can_not_be_guessed_for_long(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize(
-    "email", ["", "a", "@", "a@", "a b@c.d", "a@b\u0000.c", "k\u0130m@example.org", "x" * 250 + "@y.zz"]
+    "email", ["", "a", "@", "a@", "a b@c.d", "a@b\u0000.c", "k\u0130m@example.org", "a@b.c\n", "x" * 250 + "@y.zz"]
 )
 async def test_what_is_no_address_is_refused(stack: Stack, email: str) -> None:
     assert (await invite(stack, await a_member(stack, Role.ADMIN), email=email)).status_code == 422
@@ -213,6 +213,7 @@ async def test_a_slug_is_taken_once(stack: Stack) -> None:
 
     assert_problem(await project(stack, admin), 409, "slug_taken")
     assert_problem(await project(stack, admin, slug="Not one"), 422, "invalid_body")
+    assert_problem(await project(stack, admin, slug="new\n"), 422, "invalid_body")
 
 
 async def test_a_workspace_is_renamed(stack: Stack) -> None:

@@ -42,7 +42,7 @@ class AuditList(Struct):
 
 async def of_project(request: Request, grant: Grant) -> Response:
     page = _page(request)
-    async with context_of(request).accounts() as connection:
+    async with context_of(request).reading(grant.project_id) as connection:
         return _answer(page, await entries_of_project(connection, grant.project_id, page))
 
 

@@ -24,7 +24,7 @@ from services.api.writes.member_sessions import (
     list_sessions,
     start_session,
 )
-from services.api.writes.members import Account, find_account, set_password, workspaces_of
+from services.api.writes.members import Account, find_account, has_password, set_password, workspaces_of
 from services.api.writes.workspaces import ProjectRow, WorkspaceRow, list_projects, list_workspaces
 from shared.access import Role, Standing
 from shared.errors import BrokenRule, NotAuthenticated
@@ -36,7 +36,7 @@ from shared.postgres import Connection
 EMAIL_LENGTH_MAX = 254
 
 # Printable ASCII: what is large and what is small is the same to everybody, the throttle and the database among them.
-Email = Annotated[str, Meta(min_length=3, max_length=EMAIL_LENGTH_MAX, pattern=r"^[!-?A-~]+@[!-?A-~]+$")]
+Email = Annotated[str, Meta(min_length=3, max_length=EMAIL_LENGTH_MAX, pattern=r"^[!-?A-~]+@[!-?A-~]+(?!\n)$")]
 Password = Annotated[str, Meta(min_length=1, max_length=LENGTH_MAX)]
 
 
@@ -82,7 +82,7 @@ async def sign_in(request: Request, _caller: None) -> Response:
     fits = await context.passwords.fits(account.password_hash if account else None, wanted.password)
     if account is None or not fits:
         await _tell_failure(context, request, account, wanted.email)
-        raise NotAuthenticated("The address or the password is wrong.", code="wrong_credentials")
+        raise _wrong_credentials()
     await context.throttle.forget(wanted.email, address_of(request))
     return await _signed_in_anew(context, request, account)
 
@@ -91,6 +91,7 @@ async def _signed_in_anew(context: Context, request: Request, account: Account) 
     """A new session each time, never the one that came: nobody can be signed in to a session that another one made."""
     token = new_token()
     async with context.accounts() as connection:
+        await _refuse_old_password(connection, account)
         came = session_hash_of(request, context.settings)
         if came is not None:
             await end_session(connection, came)
@@ -100,6 +101,16 @@ async def _signed_in_anew(context: Context, request: Request, account: Account) 
     response = json_response(session)
     set_cookie(response, token, context.settings)
     return response
+
+
+async def _refuse_old_password(connection: Connection, account: Account) -> None:
+    """It takes a while to check one, and it may have been changed or reset meanwhile."""
+    if not await has_password(connection, account.id, account.password_hash):
+        raise _wrong_credentials()
+
+
+def _wrong_credentials() -> NotAuthenticated:
+    return NotAuthenticated("The address or the password is wrong.", code="wrong_credentials")
 
 
 async def _start(context: Context, connection: Connection, request: Request, account: Account, token: str) -> SignedIn:
@@ -190,6 +201,7 @@ async def change_password(request: Request, caller: SignedIn) -> Response:
         raise BrokenRule("That is not your password.", code="wrong_password", pointer="/current_password")
     password_hash, token = await context.passwords.hash_of(wanted.new_password), new_token()
     async with context.accounts() as connection:
+        await _refuse_old_password(connection, account)
         await set_password(connection, account.id, password_hash)
         await end_sessions(connection, account.id)
         await _start(context, connection, request, account, token)

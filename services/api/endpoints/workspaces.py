@@ -28,7 +28,10 @@ from shared.http.endpoint import Endpoint
 from shared.http.responses import json_response
 from shared.ids import parse_uuid
 
-Slug = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="For addresses; it does not change.")]
+# "$" alone would let a line break stand at the end.
+Slug = Annotated[
+    str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}(?!\n)$", description="For addresses; it does not change.")
+]
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
 PerMinute = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 

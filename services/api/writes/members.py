@@ -49,6 +49,12 @@ async def make_account(connection: Connection, email: str, name: str, password_h
     return made or (await connection.fetchval("SELECT id FROM members WHERE email = lower($1)", email))
 
 
+async def has_password(connection: Connection, member_id: UUID, password_hash: str) -> bool:
+    """Whether it is still the member's, who keeps it until the end of the transaction."""
+    found = await connection.fetchval("SELECT password_hash FROM members WHERE id = $1 FOR UPDATE", member_id)
+    return bool(found == password_hash)
+
+
 async def set_password(connection: Connection, member_id: UUID, password_hash: str) -> None:
     """Twice is harmless."""
     await connection.execute("UPDATE members SET password_hash = $2 WHERE id = $1", member_id, password_hash)
