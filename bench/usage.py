@@ -11,16 +11,14 @@ MB = 1_000_000
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process and of all its children, those that have ended included."""
-    root = psutil.Process(pid)
-    own = root.cpu_times()
-    total = own.user + own.system + own.children_user + own.children_system
-    for child in root.children(recursive=True):
+    """User and system time of a process and of all below it, those that have ended included."""
+    root, total = psutil.Process(pid), 0.0
+    for process in (root, *root.children(recursive=True)):
         try:
-            times = child.cpu_times()
+            times = process.cpu_times()
         except psutil.NoSuchProcess:
             continue  # it has ended just now; its parent counts it from the next look on
-        total += times.user + times.system
+        total += times.user + times.system + times.children_user + times.children_system
     return total
 
 

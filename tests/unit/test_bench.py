@@ -1,5 +1,8 @@
 """The bench: what its tables say, what a partial run leaves of README.md, and what is sent on top of a filled table."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -11,6 +14,7 @@ from bench.incoming import new_scores, scattered_scores
 from bench.readme import refreshed
 from bench.results import README, Machine, PartRun, Run
 from bench.rows import bodies
+from bench.usage import cpu_seconds
 from services.ingest.decode import decode
 from shared.ids import uuid7s
 
@@ -115,3 +119,17 @@ def test_what_is_sent_on_top_of_a_filled_table_is_taken_in(make: Callable[[int, 
     decoded = decode(body, datetime.now(UTC), uuid7s, 1000)
     assert decoded.refused == []
     assert len(set(decoded.ids)) == 1000
+
+
+def test_the_cpu_time_of_a_process_has_that_of_its_ended_grandchildren() -> None:
+    burn = "import time; end = time.process_time() + 0.3\nwhile time.process_time() < end: pass"
+    parent = (
+        f"import subprocess, sys; subprocess.run([sys.executable, '-c', {burn!r}]); print('done', flush=True); input()"
+    )
+    with subprocess.Popen([sys.executable, "-c", parent], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+
+        assert cpu_seconds(process.pid) >= 0.3
+        assert cpu_seconds(os.getpid()) >= cpu_seconds(process.pid)
+        process.communicate(b"\n")
