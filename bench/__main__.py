@@ -125,7 +125,7 @@ def main() -> int:
     if not chosen.no_keep:
         print(f"kept in {keep(done)}")
     if chosen.readme:
-        refresh_readme(done)
+        refresh_readme(done, has_all_parts={part.name for part in done.parts} >= set(PARTS))
     return 0 if len(done.parts) == len(chosen_parts(chosen)) else 1
 
 

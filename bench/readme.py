@@ -11,13 +11,14 @@ from bench.results import README, Run, origin
 GOALS = "goals"
 
 
-def refresh_readme(run: Run, readme: Path = README) -> None:
-    readme.write_text(refreshed(readme.read_text(encoding="utf-8"), run), encoding="utf-8")
+def refresh_readme(run: Run, *, has_all_parts: bool, readme: Path = README) -> None:
+    text = readme.read_text(encoding="utf-8")
+    readme.write_text(refreshed(text, run, has_all_parts=has_all_parts), encoding="utf-8")
 
 
-def refreshed(text: str, run: Run) -> str:
-    """Raises `ValueError` for a part that has no place in the text."""
-    rows = _rows(_between(text, GOALS))
+def refreshed(text: str, run: Run, *, has_all_parts: bool = False) -> str:
+    """A run of all parts leaves no goal of an earlier one. Raises `ValueError` for a part without a place."""
+    rows = {} if has_all_parts else _rows(_between(text, GOALS))
     for part in run.parts:
         text = _replaced(text, part.name, f"\n{origin(run, part)}\n\n{table(part.figures)}\n\n")
         rows |= goal_rows(part.figures)

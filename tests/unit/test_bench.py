@@ -100,6 +100,15 @@ def test_refreshing_twice_with_the_same_run_changes_nothing() -> None:
     assert refreshed(refreshed(TEXT, run), run) == refreshed(TEXT, run)
 
 
+def test_a_run_of_all_parts_leaves_no_goal_that_is_no_more() -> None:
+    before = refreshed(TEXT, a_run(ingest=a_figure("rate", 1.0, headline="an old name")))
+
+    after = refreshed(before, a_run(ingest=a_figure("rate", 2.0, headline="a new name")), has_all_parts=True)
+
+    assert "an old name" not in after
+    assert "| a new name | 2 ms" in after
+
+
 def test_a_part_without_a_place_is_refused() -> None:
     with pytest.raises(ValueError, match="no place for growth"):
         refreshed(TEXT, a_run(growth=a_figure("f", 1.0)))
