@@ -108,7 +108,7 @@ async def test_a_migration_that_waits_for_a_lock_lets_the_others_pass_and_tries_
         await connection.close()
 
 
-@pytest.mark.parametrize("name", ["0009_gap.sql", "9_short.sql", "0006_a.pre.sql", "0006-dash.sql"])
+@pytest.mark.parametrize("name", ["0099_gap.sql", "9_short.sql", "0006_a.pre.sql", "0006-dash.sql"])
 def test_a_wrong_name_is_refused(release: Path, name: str) -> None:
     (release / name).write_text("SELECT 1")
 
