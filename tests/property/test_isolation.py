@@ -101,8 +101,8 @@ def ours(database_url: str, redis_url: str) -> Iterator[Ours]:
 
 
 def paths(ids: Ids, endpoint: Endpoint, their_workspace: str) -> st.SearchStrategy[str]:
-    """The endpoint's path with ids of ours: of the right kind most often, else of any. The workspace is ours, or theirs,
-    in which they are admitted and name our members, projects and invitations."""
+    """The endpoint's path with ids of ours: of the right kind most often, else of any. The workspace is ours, or
+    theirs, in which they are admitted and name our members, projects and invitations."""
     noun = endpoint.path.split("/")[2]
     any_id = st.sampled_from([one for kind in ids.values() for one in kind])
     kinds = {
