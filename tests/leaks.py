@@ -59,7 +59,7 @@ class Watch:
 def _texts_of(values: Iterable[Any]) -> Iterable[bytes]:
     for value in values:
         match value:
-            case str() if len(value) >= TEXT_LENGTH_MIN:
+            case str() if len(value) >= TEXT_LENGTH_MIN and not value.isalpha():  # a word may stand in any log
                 yield value.encode(errors="replace")
             case dict():
                 yield from _texts_of([*value, *value.values()])
