@@ -71,10 +71,11 @@ class Receipts:
             self._bell.ring()
 
     def stop(self, seconds: float) -> None:
-        """Look once more, for at most so long, and stop. Returns at once when no batch waits for its receipt."""
+        """Look once more, for at most so long, and stop. Returns at once when no batch waits for its receipt, and no
+        receipt is being read: what it says is still to be told."""
         self._stopping = True
         self._bell.ring()
-        if self._thread is not None and self._batch_ids and self._thread is not threading.current_thread():
+        if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(min(seconds, LAST_LOOK_SECONDS))
 
     def _run(self) -> None:
