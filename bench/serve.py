@@ -21,7 +21,7 @@ from services.ingest import endpoints
 from services.ingest.group_commit import GroupCommit
 from services.ingest.settings import Settings
 from shared import envelope
-from shared.garbage import keep_pauses_short
+from shared.garbage import short_pauses
 from shared.http.server import serve, stop_on_signals
 from shared.logs import configure_logs
 from shared.settings import read_settings
@@ -64,8 +64,7 @@ async def run(kind: str, server: str, settings: Settings) -> None:
             patches.enter_context(patch.object(endpoints, "encode", lambda _envelope: b""))
         elif kind == "plain":
             patches.enter_context(patch.object(envelope, "COMPRESS_BYTES_MIN", sys.maxsize))
-        async with ingest.open_app(settings) as app:
-            keep_pauses_short()
+        async with ingest.open_app(settings) as app, short_pauses():
             if server == "granian":
                 await serve_with_granian(app, settings, stop)
             else:

@@ -75,7 +75,7 @@ async def measure(plan: Plan) -> list[Figure]:
     latencies: dict[str, list[list[float]]] = {"before": [], "during": [], "after": []}
     memory: dict[str, list[float]] = {"before": [], "during": [], "after": []}
     held: list[float] = []
-    with plan.house.service("ingest") as ingest:
+    with plan.house.service("worker"), plan.house.service("ingest") as ingest:
         await _sent(plan, ingest)  # warm-up
         for _ in range(plan.rounds):
             await _look(plan, ingest, "before", latencies, memory)

@@ -9,7 +9,7 @@ import uvloop
 
 from services.api.app import open_app
 from services.api.settings import Settings
-from shared.garbage import keep_pauses_short
+from shared.garbage import short_pauses
 from shared.http.server import serve, stop_on_signals
 from shared.logs import configure_logs
 from shared.settings import SettingsError, read_settings
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 async def run(settings: Settings, tracer: "Tracer | None") -> None:
     stop = stop_on_signals()
-    async with open_app(settings, tracer) as app:
-        keep_pauses_short()
+    async with open_app(settings, tracer) as app, short_pauses():
         structlog.get_logger().info("api_started", host=settings.host, port=settings.api_port)
         await serve(app, settings.host, settings.api_port, stop, pause_seconds=settings.stop_pause_seconds)
     structlog.get_logger().info("api_stopped")
