@@ -17,7 +17,8 @@ from bench.plan import Plan, in_turn
 from bench.usage import CpuMeter
 
 PART = "end to end"
-CONNECTIONS = 4
+# With four, each waits for its answer most of the time, and with it the machine; sixteen keep it busy.
+CONNECTIONS, FEW_CONNECTIONS = 16, 4
 STALLED_SECONDS = 60
 _POLL_SECONDS = 0.02
 
@@ -59,13 +60,13 @@ class Sent(Struct, frozen=True):
     cpu: dict[str, float]
 
 
-async def send_all(plan: Plan, assay: Whole, requests: list[bytes]) -> Sent:
+async def send_all(plan: Plan, assay: Whole, requests: list[bytes], connections: int = CONNECTIONS) -> Sent:
     """Send every row once and wait until every one can be read. The tables are emptied before."""
     await assay.house.empty(assay.connection)
     written, written_in = _transactions(assay.worker)
     meter = CpuMeter({**assay.pids, **assay.house.server_pids})
     started = time.perf_counter()
-    outcome = await closed_load(assay.ingest.address, iter(requests), connections=CONNECTIONS)
+    outcome = await closed_load(assay.ingest.address, iter(requests), connections=connections)
     if not outcome.is_clean:
         raise RuntimeError(f"ingest answered {dict(outcome.statuses)}, {outcome.lost} lost")
     count = len(plan.rows.scores)
@@ -105,15 +106,16 @@ async def measure(plan: Plan) -> list[Figure]:
         records, ready = await stored_records(assay.connection), await ready_bytes(assay.connection)
         await make_table(assay.connection)
         size = round(first.transaction_scores)
-        sent: list[Sent] = []
+        sent: dict[str, list[Sent]] = {"many": [], "few": []}
         copied: dict[str, list[float]] = {"small": [], "large": [], "ready": []}
         for number in range(plan.rounds):
-            for name in in_turn(["assay", "small", "large", "ready"], number):
-                if name == "assay":
-                    sent.append(await send_all(plan, assay, requests))
+            for name in in_turn(["many", "few", "small", "large", "ready"], number):
+                if name in sent:
+                    connections = CONNECTIONS if name == "many" else FEW_CONNECTIONS
+                    sent[name].append(await send_all(plan, assay, requests, connections))
                 else:
                     copied[name].append(await _copied_per_second(assay.connection, name, records, ready, size))
-    return _figures(plan, sent, copied, size)
+    return _figures(plan, sent["many"], sent["few"], copied, size)
 
 
 async def _copied_per_second(
@@ -127,8 +129,11 @@ async def _copied_per_second(
     return len(records) / await copy_seconds(connection, records, size)
 
 
-def _figures(plan: Plan, sent: list[Sent], copied: dict[str, list[float]], size: int) -> list[Figure]:
+def _figures(
+    plan: Plan, sent: list[Sent], sent_by_few: list[Sent], copied: dict[str, list[float]], size: int
+) -> list[Figure]:
     readable = [run.readable_per_second for run in sent]
+    large = Limit("one large COPY", copied["large"])
     bare = Limit(f"bare COPY, {size:,} a transaction", copied["small"])
 
     def figure(name: str, runs: list[float], limit: Limit | None = None) -> Figure:
@@ -137,16 +142,18 @@ def _figures(plan: Plan, sent: list[Sent], copied: dict[str, list[float]], size:
     return [
         Figure(
             part=PART,
-            name=f"readable, {plan.rows.kind} data, batches of 100",
+            name=f"readable, {plan.rows.kind} data, batches of 100, {CONNECTIONS} connections",
             unit="scores/s",
             runs=readable,
-            limit=Limit("one large COPY", copied["large"]),
+            limit=large,
             goal=Goal("share", 0.7),
             headline="end to end: accepted and readable",
         ),
         figure("the same", readable, bare),
         figure("the same", readable, Limit("one large COPY of ready bytes", copied["ready"])),
         figure("accepted meanwhile", [run.accepted_per_second for run in sent]),
+        figure(f"readable, {FEW_CONNECTIONS} connections", [run.readable_per_second for run in sent_by_few], large),
+        figure(f"accepted meanwhile, {FEW_CONNECTIONS} connections", [run.accepted_per_second for run in sent_by_few]),
         *(_cpu(plan, f"CPU of {name}", [run.cpu[name] for run in sent]) for name in sent[0].cpu),
         _cpu(plan, "CPU of all of them", [sum(run.cpu.values()) for run in sent]),
     ]
