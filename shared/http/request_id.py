@@ -8,7 +8,6 @@ it is short and plain, so that a request can be followed from the sender's log i
 import re
 import time
 from collections.abc import Callable
-from typing import Any
 
 import structlog
 from starlette.requests import Request
@@ -27,6 +26,8 @@ FailureResponse = Callable[[Request, Exception], Response]
 _PLAIN = re.compile(rb"[A-Za-z0-9._-]{1,100}")
 _STATE_KEY = "assay.request_id"
 _MORE_KEY = "assay.more_headers"
+PROBES = ("/healthz", "/readyz", "/metrics")
+"""Asked by machines each second: that all is well is told only where every detail is wanted."""
 HEADERS_KEY = "assay.headers"
 """Where a route puts other headers for browsers than those of data."""
 
@@ -81,11 +82,12 @@ class RequestIds:
     def _tell(self, scope: Scope, status: int, seconds: float) -> None:
         route = route_of(scope) or "unmatched"
         self._metrics.answered(scope["method"], route, status, seconds)
-        facts: dict[str, Any] = scope.get("assay.facts", {})
-        log.info(
-            "request_answered",
-            method=scope["method"], route=route, status=status, ms=round(seconds * 1000, 2), **facts,
-        )  # fmt: skip
+        facts = {"method": scope["method"], "route": route, "status": status, "ms": round(seconds * 1000, 2)}
+        facts |= scope.get("assay.facts", {})
+        if route in PROBES and status < 400:
+            log.debug("request_answered", **facts)
+        else:
+            log.info("request_answered", **facts)
 
 
 def _names_of(scope: Scope) -> dict[str, str]:

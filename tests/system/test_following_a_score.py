@@ -56,3 +56,12 @@ async def test_from_the_lines_the_way_leads_to_the_receipt_the_rejected_score_an
     assert [line["request_id"] for line in audited if line["action"] == "config_made"] == ["rule-1"]
     [made] = plant.lines_of("rule-1")
     assert (made["service"], made["status"]) == ("api", 201)
+
+
+async def test_a_probe_that_finds_all_well_leaves_no_line(plant: Plant) -> None:
+    for path in ("/healthz", "/readyz", "/metrics"):
+        assert plant.ask(plant.api, "GET", path, "probe").is_success
+    plant.call(plant.api, "GET", "/v1/scores", "reader")
+
+    await wait_until(lambda: bool(plant.lines_of("reader")), what="the reader's line")
+    assert plant.lines_of("probe") == []
