@@ -31,13 +31,16 @@ load: $(RUN_STAMP) ## send a folder's scores to a running Assay: make load DATA=
 
 test: $(DEV_STAMP) ## run every test; make test ARGS="-k trends" runs some
 	@$(BIN)/python -m pytest -q sdk/python/tests
-	@exec $(BIN)/python -m pytest -q $(ARGS)
+	@exec $(BIN)/python -m pytest -q --numprocesses logical --maxprocesses 4 --dist loadgroup $(ARGS)
 
 chaos: $(DEV_STAMP) ## break things under load and count: make chaos ARGS="--kills 100 --seed 7"
 	@exec $(BIN)/python -m tests.chaos $(ARGS)
 
 upgrade: $(DEV_STAMP) ## roll out from the previous release under load, back, and out again, and count
 	@exec $(BIN)/python -m tests.upgrade $(ARGS)
+
+restarts: $(DEV_STAMP) ## restart each service and all of them behind the proxy, under load, and count; needs Caddy
+	@exec $(BIN)/python -m tests.deploy $(ARGS)
 
 scaling: $(DEV_STAMP) ## measure how fast 1, 2 and 4 workers empty a queue of a million scores
 	@exec $(BIN)/python -m tests.scaling $(ARGS)
@@ -107,5 +110,5 @@ $(RUN_STAMP): requirements/run.txt $(BIN)/python
 $(DEV_STAMP): requirements/dev.txt $(BIN)/python
 	@$(INSTALL) requirements/dev.txt
 
-.PHONY: help run demo load test chaos upgrade scaling check audit fuzz format bench bench-peers lock-peers openapi tables \
-	dashboards lock clean
+.PHONY: help run demo load test chaos upgrade restarts scaling check audit fuzz format bench bench-peers lock-peers \
+	openapi tables dashboards lock clean

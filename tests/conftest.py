@@ -24,7 +24,11 @@ REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "real"
 TEMPLATE = "assay_template"
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if not item.get_closest_marker("xdist_group"):  # what a module has opened, one process uses to the end
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))
     if REAL_DATA.is_dir():
         return
     absent = pytest.mark.skip(reason="the real data set is not beside the checkout (../shared/data/real)")

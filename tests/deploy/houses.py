@@ -1,12 +1,13 @@
-"""Two ingests, two apis and the proxy in front of them, as real processes."""
+"""Two ingests, two apis and the proxy in front of them, as real processes, and workers if asked for."""
 
 import asyncio
 import http.client
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import asyncpg
@@ -28,7 +29,9 @@ class House:
     proxy: Proxy
     ingests: list[Service]
     apis: list[Service]
+    workers: list[Service]
     project: Project
+    database_url: str
     redis_url: str
 
     @property
@@ -70,24 +73,32 @@ class House:
 
 
 @contextmanager
-def open_house(postgres: EmbeddedPostgres, template: str, home: Path, **ingest_settings: str) -> Iterator[House]:
+def open_house(
+    postgres: EmbeddedPostgres,
+    template: str,
+    home: Path,
+    *,
+    workers: int = 0,
+    settings: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[House]:
     """On a database and a Redis of its own: it outlives single tests."""
     name = f"house_{uuid.uuid4().hex}"
     asyncio.run(_execute(postgres.url, f"CREATE DATABASE {name} TEMPLATE {template}"))
     database_url = postgres.url.rsplit("/", 1)[0] + f"/{name}"
-    pause = {"ASSAY_STOP_PAUSE_SECONDS": str(PAUSE_SECONDS)}
+    settings = {"ASSAY_STOP_PAUSE_SECONDS": str(PAUSE_SECONDS), **settings}
     with ExitStack() as parts:
         redis = parts.enter_context(EmbeddedRedis(home / "redis", durable=False))
-        ingests = [Service("ingest", "", redis.url, {**pause, **ingest_settings}) for _ in range(2)]
-        apis = [Service("api", database_url, redis.url, pause) for _ in range(2)]
-        for service in (*ingests, *apis):
+        ingests = [Service("ingest", "", redis.url, settings) for _ in range(2)]
+        apis = [Service("api", database_url, redis.url, settings) for _ in range(2)]
+        persisting = [Service("worker", database_url, redis.url, settings) for _ in range(workers)]
+        for service in (*ingests, *apis, *persisting):
             parts.push(service)
             service.start(wait=False)
-        for service in (*ingests, *apis):
+        for service in (*ingests, *apis, *persisting):
             service.wait_ready()
         project = asyncio.run(make_project(database_url, redis.url))
         proxy = Proxy(home, [one.port for one in ingests], [one.port for one in apis])
-        yield House(parts.enter_context(proxy), ingests, apis, project, redis.url)
+        yield House(parts.enter_context(proxy), ingests, apis, persisting, project, database_url, redis.url)
     asyncio.run(_execute(postgres.url, f"DROP DATABASE {name} WITH (FORCE)"))
 
 

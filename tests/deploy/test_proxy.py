@@ -23,8 +23,8 @@ OK_ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
 
 @pytest.fixture(scope="module")
 def house(postgres: Any, template_database: str, tmp_path_factory: Any) -> Iterator[House]:
-    settings = {"ASSAY_BODY_SECONDS": "1"}
-    with open_house(postgres, template_database, tmp_path_factory.mktemp("proxy"), **settings) as opened:
+    settings = {"ASSAY_BODY_SECONDS": "1", "ASSAY_LOG_LEVEL": "DEBUG"}  # so that who answers a probe can be told
+    with open_house(postgres, template_database, tmp_path_factory.mktemp("proxy"), settings=settings) as opened:
         yield opened
 
 
