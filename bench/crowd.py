@@ -6,6 +6,7 @@ standard input, and what it was answered when that ends.
 """
 
 import asyncio
+import itertools
 import json
 import random
 import resource
@@ -15,7 +16,7 @@ from typing import Any, cast
 
 import uvloop
 
-BYTE_SECONDS = 1.0
+BYTE_SECONDS, SLOTS = 1.0, 100
 REOPEN_SECONDS = 1.0
 OPENED_AT_ONCE = 200
 
@@ -25,7 +26,7 @@ class Crowd:
         self.answers: Counter[str] = Counter()
         self.open = 0
         self.lost = 0
-        self.slow: set[Member] = set()
+        self.slow: list[set[Member]] = [set() for _ in range(SLOTS)]
         self._address = host, port
         self._tasks: set[asyncio.Task[None]] = set()
         self._opening = asyncio.Semaphore(OPENED_AT_ONCE)
@@ -52,10 +53,10 @@ class Crowd:
                 loop.call_later(REOPEN_SECONDS, self.join, kind)
 
     async def drip(self) -> None:
-        """A byte on each slow connection, again and again."""
-        while True:
-            await asyncio.sleep(BYTE_SECONDS)
-            for member in list(self.slow):
+        """A byte on each slow connection, again and again; each has its own moment of the second."""
+        for members in itertools.cycle(self.slow):
+            await asyncio.sleep(BYTE_SECONDS / SLOTS)
+            for member in list(members):
                 member.send(b"a")
 
 
@@ -64,6 +65,7 @@ class Member(asyncio.Protocol):
         self._crowd = crowd
         self._kind = kind
         self._start = start
+        self._slot = crowd.slow[random.randrange(SLOTS)]
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -71,7 +73,7 @@ class Member(asyncio.Protocol):
         self._crowd.open += 1
         self.send(self._start)
         if self._kind.startswith("slow"):
-            self._crowd.slow.add(self)
+            self._slot.add(self)
 
     def data_received(self, data: bytes) -> None:
         self._crowd.answers[f"{self._kind}: {data[9:12].decode()}"] += 1
@@ -79,7 +81,7 @@ class Member(asyncio.Protocol):
     def connection_lost(self, _error: Exception | None) -> None:
         self._crowd.open -= 1
         self._crowd.lost += 1
-        self._crowd.slow.discard(self)
+        self._slot.discard(self)
         self._transport = None
         asyncio.get_running_loop().call_later(random.uniform(0, REOPEN_SECONDS), self._crowd.join, self._kind)
 

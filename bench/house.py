@@ -49,9 +49,12 @@ class Service(Struct, frozen=True):
         return f"http://{LOOPBACK}:{self.port}"
 
     def metric(self, name: str) -> float:
-        """The sum of a metric's samples of exactly this name."""
+        """The sum of a metric's samples of exactly this name. Raises `KeyError` where there is none."""
         lines = httpx.get(f"{self.url}/metrics", trust_env=False).text.splitlines()
-        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.partition("{")[0].partition(" ")[0] == name)
+        samples = [line for line in lines if line.partition("{")[0].partition(" ")[0] == name]
+        if not samples:
+            raise KeyError(name)
+        return sum(float(sample.rsplit(" ", 1)[1]) for sample in samples)
 
 
 @contextmanager

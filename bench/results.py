@@ -56,12 +56,20 @@ class Run(Struct, frozen=True):
 
 
 def commit() -> str:
-    """The checkout's commit, with `-dirty` when its files differ; "unknown" outside a checkout."""
-    command = ["git", "-C", str(HERE), "describe", "--always", "--dirty", "--abbrev=8", "--exclude=*"]
+    """The checkout's commit, with `-dirty` when its files differ, but for those that a run writes; "unknown" outside a
+    checkout."""
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        name = _git("describe", "--always", "--abbrev=8", "--exclude=*")
+        differs = _git("status", "--porcelain", "--untracked-files=no", ":/", ":!README.md", ":!charts")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+    return f"{name}-dirty" if differs else name
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(
+        ["git", "-C", str(HERE), *arguments], capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 def machine() -> Machine:

@@ -22,6 +22,7 @@ BATCH = 10
 REQUESTS_PER_SECOND = 100
 CONNECTIONS = 8
 SECONDS_MIN = 12.0  # longer than a silent connection lives: each is replaced at least once
+HELD = "assay_ingest_http_connections"
 _GATHER_SECONDS = 120
 _HELD = 0.97  # of them: those that were just ended are on their way back
 
@@ -81,9 +82,9 @@ async def measure(plan: Plan) -> list[Figure]:
             await _look(plan, ingest, "before", latencies, memory)
             with crowd_of(idle, slow, ingest, key) as crowd:
                 await _look(plan, ingest, "during", latencies, memory)
-                held.append(ingest.metric("assay_http_connections"))
+                held.append(ingest.metric(HELD))
                 print(f"      the crowd: {crowd.leave()}", flush=True)
-            wait_until(lambda: ingest.metric("assay_http_connections") < 100, _GATHER_SECONDS, poll_seconds=0.2)
+            wait_until(lambda: ingest.metric(HELD) < 100, _GATHER_SECONDS, poll_seconds=0.2)
             await _look(plan, ingest, "after", latencies, memory)
     return _figures(f"{idle:,} idle and {slow:,} slow connections", latencies, memory, held)
 

@@ -14,8 +14,10 @@ from tests.stack import Project
 from tests.system.processes import ROOT
 
 WORKERS = [Setting(1), Setting(2), Setting(4)]
-SHARDS_AND_LANES = [Setting(2, shards=1), Setting(2, shards=16), Setting(2, lanes=1), Setting(2, lanes=4)]
-# One transaction under way in each worker, and nothing to do while it commits: workers then don't compete for cores.
+# With one transaction under way, a worker and its PostgreSQL take turns and use one core: two of them use two.
+ONE_LANE = [Setting(workers, lanes=1) for workers in (1, 2, 4)]
+SHARDS_AND_LANES = [Setting(2, shards=1), Setting(2, shards=16), Setting(2, lanes=4)]
+# The same with nothing to do while it commits: workers then don't compete for cores.
 SLOW_COMMITS = [Setting(workers, lanes=1, commit_ms=100) for workers in (1, 2, 4)]
 PROJECTS = 64
 GUIDE = ROOT / "docs" / "scaling.md"
@@ -85,7 +87,7 @@ def main() -> None:
     parser.add_argument("--only-workers", action="store_true", help="leave out shards, lanes and slow commits")
     parser.add_argument("--write", action="store_true", help="put the figures into docs/scaling.md")
     asked = parser.parse_args()
-    settings = WORKERS if asked.only_workers else WORKERS + SHARDS_AND_LANES + SLOW_COMMITS
+    settings = WORKERS if asked.only_workers else WORKERS + ONE_LANE + SHARDS_AND_LANES + SLOW_COMMITS
     with tempfile.TemporaryDirectory(prefix="assay-scaling-") as folder:
         Path(folder).chmod(0o755)
         with Site(Path(folder) / "site") as site:
