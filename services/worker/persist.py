@@ -82,7 +82,7 @@ async def _careful(pool: Pool, cache: ConfigCache, batches: Sequence[Batch]) -> 
         todo = [batch for batch in batches if (batch.project_id, batch.batch_id) not in done]
         settled, rejections = await decide_and_write(connection, cache, todo)
         await copy_rejections(connection, rejections)
-        await insert_batches(connection, todo, settled.tallies)
+        await insert_batches(connection, todo, settled.tallies, twins=True)
     codes = [rejection.verdict.code for rejection in rejections]
     return Persisted("careful", settled.tallies, codes, commit.seconds, already=len(done))
 

@@ -36,14 +36,19 @@ async def project_states(connection: Connection, project_ids: list[UUID]) -> dic
 
 
 async def done_batches(connection: Connection, batches: Sequence[Batch]) -> set[tuple[UUID, str]]:
-    """Those of `batches` that an earlier transaction has written."""
+    """Those of `batches` that an earlier transaction has written.
+
+    Two masters, while one takes over from the other, can give two batches one id. They differ in when they came.
+    """
     rows = await connection.fetch(
         """
         SELECT project_id, batch_id
-        FROM batches JOIN unnest($1::uuid[], $2::text[]) AS asked (project_id, batch_id) USING (project_id, batch_id)
+        FROM batches JOIN unnest($1::uuid[], $2::text[], $3::timestamptz[]) AS asked (project_id, batch_id, received_at)
+            USING (project_id, batch_id, received_at)
         """,
         [batch.project_id for batch in batches],
         [batch.batch_id for batch in batches],
+        [batch.received_at for batch in batches],
     )
     return {(row["project_id"], row["batch_id"]) for row in rows}
 
@@ -122,14 +127,31 @@ async def copy_rejections(connection: Connection, rejections: Sequence[Rejection
         await connection.copy_records_to_table("rejected_scores", records=records, columns=REJECTION_COLUMNS)
 
 
-async def insert_batches(connection: Connection, batches: Sequence[Batch], tallies: Mapping[str, Tally]) -> None:
-    """The receipts. A batch that has one already is a unique violation: the caller takes the careful way."""
+_INSERT_BATCHES = """
+    INSERT INTO batches (project_id, batch_id, received_at, stored, replaced, unchanged, rejected)
+    SELECT * FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::int[], $5::int[], $6::int[], $7::int[])
+"""
+_ADD_TO_TWINS = """
+    ON CONFLICT (project_id, batch_id) DO UPDATE
+    SET received_at = excluded.received_at,
+        stored = batches.stored + excluded.stored,
+        replaced = batches.replaced + excluded.replaced,
+        unchanged = batches.unchanged + excluded.unchanged,
+        rejected = batches.rejected + excluded.rejected
+"""
+
+
+async def insert_batches(
+    connection: Connection, batches: Sequence[Batch], tallies: Mapping[str, Tally], *, twins: bool = False
+) -> None:
+    """The receipts. A batch that has one already is a unique violation: the caller takes the careful way.
+
+    With `twins` those of `batches` are not done, and one that is there is of another batch with the same id
+    (`done_batches`): they share it from then on.
+    """
     counts = [tallies[batch.batch_id] for batch in batches]
     await connection.execute(
-        """
-        INSERT INTO batches (project_id, batch_id, received_at, stored, replaced, unchanged, rejected)
-        SELECT * FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::int[], $5::int[], $6::int[], $7::int[])
-        """,
+        _INSERT_BATCHES + _ADD_TO_TWINS if twins else _INSERT_BATCHES,
         [batch.project_id for batch in batches],
         [batch.batch_id for batch in batches],
         [batch.received_at for batch in batches],

@@ -1,20 +1,25 @@
 """What the worker promises of the queue and of Postgres, on the real ones."""
 
 import time
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
 from redis.asyncio import Redis
 
+from services.worker.config_cache import ConfigCache
 from services.worker.jobs.keys import reconcile_keys
 from services.worker.jobs.tidy_consumers import tidy_consumers
 from services.worker.jobs.verify_rollups import verify_rollups
+from services.worker.metrics import WorkerMetrics
+from services.worker.persist import persist
 from shared.dead_letters import STREAM
 from shared.key_directory import DIRECTORY
 from shared.postgres import open_pool
 from shared.queue import GROUP, ensure_groups, key_of, states, stream_of, streams_of
 from tests.builders import a_numeric_config, a_score
 from tests.stack import Project, Stack, make_project, open_stack, running_worker
+from tests.unit.making import NOW, a_batch
 from tests.waiting import wait_until
 
 
@@ -219,6 +224,26 @@ async def test_two_transactions_with_the_same_new_ids_store_each_once(database_u
         connection = await asyncpg.connect(database_url)
         assert await connection.fetchval("SELECT count(*) FROM scores") == 50
         await connection.close()
+
+
+async def test_two_batches_with_one_id_are_both_stored_and_delivered_again_change_nothing(
+    database_url: str, project: Project
+) -> None:
+    """As two masters of the queue give them, while one takes over from the other."""
+    earlier = a_batch(a_score(id="s1"), project_id=project.id)
+    later = a_batch(a_score(id="s2"), a_score(id="s3"), project_id=project.id, received_at=NOW + timedelta(seconds=1))
+    pool = await open_pool(database_url, size_max=1, statement_timeout_ms=5000, name="test")
+    cache = ConfigCache(WorkerMetrics())
+
+    for batch in (earlier, later, later, earlier):
+        await persist(pool, cache, [batch])
+
+    assert earlier.batch_id == later.batch_id
+    assert [row["id"] for row in await pool.fetch("SELECT id FROM scores ORDER BY id")] == ["s1", "s2", "s3"]
+    [receipt] = await pool.fetch("SELECT stored, unchanged FROM batches")
+    assert (receipt["stored"], receipt["unchanged"]) == (3, 1)
+    assert await verify_rollups(pool) == []
+    await pool.close()
 
 
 async def test_a_score_behind_one_that_postgres_refuses_has_its_turn(stack: Stack) -> None:
