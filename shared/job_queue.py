@@ -4,17 +4,18 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from arq.connections import ArqRedis, RedisSettings, create_pool
+from arq.connections import ArqRedis
 from redis.asyncio import Redis
 
 from shared.jobs import QUEUE_NAME, RUN_JOB
+from shared.redis_client import open_redis, wait_for_redis
 
 
 async def open_arq(redis_url: str) -> ArqRedis:
-    """arq's own connections, for its worker. Waits for Redis: services start in any order."""
-    settings = RedisSettings.from_dsn(redis_url)
-    settings.conn_retries = 1_000_000
-    return await create_pool(settings, **_OPTIONS)
+    """Connections for arq's worker, which closes them. Waits for Redis: services start in any order."""
+    redis = open_redis(redis_url)
+    await wait_for_redis(redis)
+    return ArqRedis(redis.connection_pool, **_OPTIONS)
 
 
 async def ask_to_run(redis: Redis, job_id: UUID) -> None:

@@ -4,13 +4,16 @@ A field `batch_scores_max` is read from `ASSAY_BATCH_SCORES_MAX`; `database_url`
 `REDIS_URL`, as everywhere. The field's `Meta(description=…)` is its line in docs/operating.md.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 
+from shared.redis_address import BadAddress, read_address
+
 _UNPREFIXED = {"database_url", "redis_url"}
+_CHECKS: Mapping[str, Callable[[str], object]] = {"redis_url": read_address}
 
 T = TypeVar("T", bound=Struct)
 
@@ -36,7 +39,9 @@ def read_settings(kind: type[T], environment: Mapping[str, str]) -> T:
             continue
         try:
             given[field.name] = msgspec.convert(text, field.type, strict=False)
-        except msgspec.ValidationError as error:
+            if field.name in _CHECKS:
+                _CHECKS[field.name](text)
+        except (msgspec.ValidationError, BadAddress) as error:
             faults.append(f"{variable}: {error}")
     if faults:
         raise SettingsError("; ".join(faults))

@@ -25,6 +25,7 @@ from shared.access import Role
 from shared.key_directory import publish
 from shared.keys import Grant, Scope, hash_of
 from shared.postgres import Connection
+from shared.redis_address import BadAddress, read_address
 from shared.redis_client import open_redis
 
 OWNER_EMAIL = "owner@assay.local"
@@ -83,6 +84,8 @@ async def _publish(connection: Connection, redis_url: str, made: FirstStart) -> 
 
 
 async def _run(arguments: list[str]) -> int:
+    if not arguments:
+        read_address(os.environ["REDIS_URL"])  # before anything is made
     connection = await asyncpg.connect(os.environ["DATABASE_URL"], timeout=10)
     try:
         if arguments == ["--verify"]:
@@ -97,4 +100,7 @@ async def _run(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(_run(sys.argv[1:])))
+    try:
+        sys.exit(asyncio.run(_run(sys.argv[1:])))
+    except BadAddress as error:
+        sys.exit(f"setup can't start: REDIS_URL: {error}")

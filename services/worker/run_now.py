@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from services.worker.schedules import SCHEDULES
 from shared.job_queue import ask_for_schedule
+from shared.redis_address import BadAddress
 from shared.redis_client import open_redis
 
 
@@ -29,6 +30,8 @@ def main() -> None:
         sys.exit(f"usage: REDIS_URL=redis://… python -m services.worker.run_now {'|'.join(names)}")
     try:
         asyncio.run(ask(redis_url, sys.argv[1]))
+    except BadAddress as error:
+        sys.exit(f"REDIS_URL: {error}")
     except (RedisError, OSError) as error:
         sys.exit(f"Redis can't be reached: {type(error).__name__}")
     print(f"asked for {sys.argv[1]}")
