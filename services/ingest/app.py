@@ -36,13 +36,20 @@ if TYPE_CHECKING:
 
 DOCUMENT = document("Assay ingest", "Takes scores in.", ENDPOINTS)
 
+REPLICAS_SECONDS = 1.0  # a replica confirms within milliseconds, or is away
+
 
 @asynccontextmanager
 async def open_app(settings: Settings, tracer: "Tracer | None" = None) -> AsyncIterator[Starlette]:
     """The app, with its connection and its tasks running until the end of the block."""
     redis = open_redis(settings.redis_url, timeout_seconds=settings.redis_timeout_seconds, connections_max=200)
     metrics = IngestMetrics()
-    queue = GroupCommit(redis, metrics)
+    queue = GroupCommit(
+        redis,
+        metrics,
+        replicas=settings.queue_replicas,
+        replicas_seconds=min(REPLICAS_SECONDS, settings.redis_timeout_seconds / 2),
+    )
     limits = Limits(settings.queue_entries_max, settings.queue_bytes_max, settings.queue_age_max_seconds)
     watch = QueueWatch(redis, metrics, settings.queue_shards, limits)
     gate = FloodGate(settings.flood_scores_per_second, settings.flood_burst)

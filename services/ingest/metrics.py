@@ -21,6 +21,10 @@ class IngestMetrics(HttpMetrics):
         self.commit_seconds = register.histogram(
             "assay_ingest_commit_seconds", "One such round trip.", buckets=LATENCY_BUCKETS_SECONDS
         )
+        self.unreplicated = register.counter(
+            "assay_ingest_batches_unreplicated_total",
+            "Batches answered with 503 because fewer than `ASSAY_QUEUE_REPLICAS` replicas of Redis had them in time.",
+        )
         self.flooded = register.counter("assay_ingest_batches_flooded_total", "Batches sent to a bulk stream.")
         self.queue_entries = register.gauge("assay_ingest_queue_entries", "Batches in the queue.", "stream")
         self.queue_bytes = register.gauge("assay_ingest_queue_bytes", "Bytes the queue holds in Redis.", "stream")

@@ -61,6 +61,14 @@ class Settings(Struct, frozen=True, kw_only=True):
         ),
     ] = 5_000.0
     flood_burst: Annotated[float, Meta(description="Scores at once before that.", gt=0)] = 16_384.0
+    queue_replicas: Annotated[
+        int,
+        Meta(
+            description="Replicas of Redis that must have a batch before its 202. See "
+            "[Redis with Sentinels](scaling.md#redis-with-sentinels).",
+            ge=0,
+        ),
+    ] = 0
     redis_timeout_seconds: Annotated[float, Meta(description="How long an answer of Redis is awaited.", gt=0)] = 5.0
     key_cache_seconds: Annotated[
         float,

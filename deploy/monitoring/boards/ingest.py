@@ -94,6 +94,10 @@ REDIS = Row(
             "Durable", "short", [Query("min by (setting) (assay_ingest_redis_durable_ok)", "{{setting}}")],
             "0: a crash of Redis could lose what was accepted.", warn=1, alarm=0.5,
         ),
+        Panel(
+            "Batches not replicated", "ops", [Query(rate("assay_ingest_batches_unreplicated_total"), "503")],
+            "Refused because too few replicas had them in time (ASSAY_QUEUE_REPLICAS).",
+        ),
     ),
 )  # fmt: skip
 
