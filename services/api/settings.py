@@ -9,7 +9,12 @@ from shared.logs import LogFormat
 
 class Settings(Struct, frozen=True, kw_only=True):
     database_url: Annotated[str, Meta(description="Where scores are kept.")]
-    redis_url: Annotated[str, Meta(description="Where the queue and the key directory are.")]
+    redis_url: Annotated[
+        str,
+        Meta(
+            description="Where the queue and the key directory are: one [Redis](#redis), or the Sentinels of several."
+        ),
+    ]
     host: Annotated[str, Meta(description="The address to listen on; of the worker: for health and metrics.")] = (
         "127.0.0.1"
     )

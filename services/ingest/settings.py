@@ -9,7 +9,7 @@ from shared.logs import LogFormat
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    redis_url: Annotated[str, Meta(description="Where the queue is.")]
+    redis_url: Annotated[str, Meta(description="Where the queue is: one [Redis](#redis), or the Sentinels of several.")]
     host: Annotated[str, Meta(description="The address to listen on; of the worker: for health and metrics.")] = (
         "127.0.0.1"
     )
