@@ -1,8 +1,8 @@
 """`/healthz` (the process is alive), `/readyz` (it can do its job, and which part can't) and `/metrics`."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
+from typing import Any, Protocol
 
 import structlog
 from msgspec import UNSET, Struct, UnsetType
@@ -13,6 +13,7 @@ from starlette.routing import Route
 from shared.http.endpoint import ExactRoute
 from shared.http.responses import json_response
 from shared.metrics import ServiceMetrics
+from shared.tasks import end_tasks
 from shared.version import VERSION
 
 CHECK_SECONDS_MAX = 0.8
@@ -20,15 +21,17 @@ WATCH_SECONDS = 2.0
 
 log = structlog.get_logger()
 
-Check = Callable[[], Awaitable[str | None]]
+Check = Callable[[], Coroutine[Any, Any, str | None]]
 """Answers None when its part is well, else what is wrong, in a few words."""
 
 
 class SchemaVersions(Protocol):
-    """`present` is the database's as it was last seen, None while that fails; `wanted` is this release's."""
+    """`present` is the database's as it was last seen, None while that fails; `wanted` is this release's. `was_right`
+    says whether one was ever seen that this release can work with."""
 
     present: int | None
     wanted: int
+    was_right: bool
 
 
 class Readiness(Struct):
@@ -44,8 +47,8 @@ class Readiness(Struct):
 class Health:
     """`needed` parts decide whether the process is ready; `told` ones are only told. While the process starts or stops
     (`is_starting`, `is_stopping` in the state of its app) it is not ready either, and answers all the same.
-    `/readyz?exclude=<part>` does not ask that part: for a proxy, which is to turn away from a process that stops, but
-    not from one that says better than the proxy what is wrong."""
+    `/readyz?exclude=<part>` does not ask that part: for a proxy, which is to turn away from a process that stops, or
+    whose schema has not come yet, but not from one that says better than the proxy what is wrong."""
 
     def __init__(
         self,
@@ -56,8 +59,8 @@ class Health:
         schema: SchemaVersions | None = None,
     ) -> None:
         self._metrics = metrics
-        self._needed = needed
-        self._told = told or {}
+        self._needed = {name: _Part(check) for name, check in needed.items()}
+        self._told = {name: _Part(check) for name, check in (told or {}).items()}
         self._schema = schema
         self._troubled: set[str] = set()
 
@@ -70,11 +73,15 @@ class Health:
 
     async def watch(self) -> None:
         """Keep the metric of the parts up to date, also where nobody asks for `/readyz`, and log what changes."""
-        while True:
-            for part, trouble in (await _troubles({**self._needed, **self._told})).items():
-                self._metrics.part_ok.labels(part).set(trouble is None)
-                self._tell(part, trouble)
-            await asyncio.sleep(WATCH_SECONDS)
+        parts = {**self._needed, **self._told}
+        try:
+            while True:
+                for part, trouble in (await _troubles(parts)).items():
+                    self._metrics.part_ok.labels(part).set(trouble is None)
+                    self._tell(part, trouble)
+                await asyncio.sleep(WATCH_SECONDS)
+        finally:
+            await end_tasks(part.asking for part in parts.values() if part.asking is not None)
 
     def _tell(self, part: str, trouble: str | None) -> None:
         if trouble is not None and part not in self._troubled:
@@ -90,6 +97,8 @@ class Health:
         for state in ("starting", "stopping"):
             if getattr(request.app.state, f"is_{state}", False):
                 troubles["process"] = state
+        if "store" in excluded and self._schema is not None and not self._schema.was_right:
+            troubles["schema"] = f"version {self._schema.wanted} has not been seen yet"
         ready = not any(troubles.values())
         troubles |= await _troubles(self._told, excluded)
         readiness = Readiness(ready, VERSION, {part: trouble or "ok" for part, trouble in troubles.items()})
@@ -106,16 +115,26 @@ async def _healthz(_request: Request) -> Response:
     return PlainTextResponse("ok")
 
 
-async def _troubles(checks: Mapping[str, Check], excluded: Collection[str] = ()) -> dict[str, str | None]:
-    return {part: await _in_time(check) for part, check in checks.items() if part not in excluded}
+async def _troubles(parts: Mapping[str, "_Part"], excluded: Collection[str] = ()) -> dict[str, str | None]:
+    asked = [name for name in parts if name not in excluded]
+    return dict(zip(asked, await asyncio.gather(*(parts[name].trouble() for name in asked)), strict=True))
 
 
-async def _in_time(check: Check) -> str | None:
-    """A probe waits a second or so: a part that takes longer to answer is not well."""
-    try:
-        return await asyncio.wait_for(check(), CHECK_SECONDS_MAX)
-    except TimeoutError:
-        return "no answer in time"
+class _Part:
+    """Asked by one check at a time, which nobody ends: a server that stands still would hold up whoever waited for the
+    end, and each further check would take another connection to it."""
+
+    def __init__(self, check: Check) -> None:
+        self._check = check
+        self.asking: asyncio.Task[str | None] | None = None
+
+    async def trouble(self) -> str | None:
+        """A probe waits a second or so: a part that takes longer to answer is not well."""
+        if self.asking is None or self.asking.done():
+            self.asking = asyncio.create_task(self._check())
+        asking = self.asking
+        done, _ = await asyncio.wait({asking}, timeout=CHECK_SECONDS_MAX)
+        return asking.result() if done else "no answer in time"
 
 
 def _named(path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:

@@ -1,7 +1,5 @@
 """Whether PostgreSQL answers and has this release's schema: for `/readyz`."""
 
-import asyncio
-
 import asyncpg
 
 from shared.postgres import Pool
@@ -9,12 +7,13 @@ from shared.schema.runner import wanted_version
 
 
 class SchemaCheck:
-    """`present` is the version of the last look, None when it saw none."""
+    """`present` is the version of the last look that ended, None when it saw none."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self.present: int | None = None
         self.wanted = wanted_version()
+        self.was_right = False
 
     @property
     def is_behind(self) -> bool:
@@ -25,13 +24,13 @@ class SchemaCheck:
         """None when all is well."""
         try:
             self.present = await self._look()
-        except asyncio.CancelledError:  # it took too long
-            self.present = None
-            raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the part is not well
             self.present = None
             return f"Postgres can't be reached: {type(error).__name__}"
-        return f"schema version {self.present}, this release needs {self.wanted}" if self.is_behind else None
+        if self.is_behind:
+            return f"schema version {self.present}, this release needs {self.wanted}"
+        self.was_right = True
+        return None
 
     async def _look(self) -> int:
         try:

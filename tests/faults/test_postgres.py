@@ -10,10 +10,12 @@ from typing import Any, cast
 from uuid import UUID
 
 import asyncpg
+import httpx
 import psutil
 import pytest
 
 from deploy.local.privileges import unprivileged
+from services.api.app import open_app as open_api
 from services.api.context import Context
 from services.api.metrics import ApiMetrics
 from services.api.query_budget import QueryBudget
@@ -26,6 +28,7 @@ from tests.faults.house import MARKS, House, working
 from tests.faults.test_redis import assert_try_later
 from tests.integration.rows import insert
 from tests.logins import WORKER_LOGIN, as_login
+from tests.stack import api_settings, client_of
 from tests.system.processes import Service
 from tests.waiting import wait_until
 
@@ -104,6 +107,25 @@ async def test_the_operator_sees_that_postgres_stands_still(house: House) -> Non
             await house.send(a_score(id="meanwhile"))
             for client in (house.worker, house.api):
                 assert "store" in await asyncio.wait_for(house.ready_parts(client), READY_ANSWER_SECONDS_MAX)
+
+
+async def test_a_part_that_stands_still_holds_up_no_probe(house: House) -> None:
+    patient = api_settings(house.database_url, house.redis_url)  # a statement may take longer than any probe waits
+    async with open_api(patient) as app, client_of(app) as api:
+        assert await house.ready_parts(api) == {}
+        async with house.frozen(house.postgres):
+            for _ in range(3):
+                assert "store" in await asyncio.wait_for(house.ready_parts(api), READY_ANSWER_SECONDS_MAX)
+            told = await asyncio.wait_for(api.get("/readyz?exclude=store"), READY_ANSWER_SECONDS_MAX)
+            assert told.status_code == 200  # it says itself what is wrong, and better than a proxy
+            sessions = app.state.context.pool.get_size() - app.state.context.pool.get_idle_size()
+        await wait_until(lambda: _is_ready(house, api), what="a part that answers again")
+
+    assert sessions < 3  # one check waits, however often it is asked
+
+
+async def _is_ready(house: House, client: httpx.AsyncClient) -> bool:
+    return await house.ready_parts(client) == {}
 
 
 async def test_a_reader_is_told_to_come_back_while_postgres_stands_still(house: House) -> None:

@@ -95,10 +95,14 @@ async def test_a_process_that_comes_before_its_migration_waits_for_it(
     await connection.execute("UPDATE schema_migrations SET version = -version WHERE version = $1", wanted_version())
     with starting(name, database_url, redis_url) as service:
         body = await says(service.url, "store", "this release needs")
+        async with httpx.AsyncClient(timeout=30) as client:
+            without_the_store = await client.get(f"{service.url}/readyz?exclude=store")
         await connection.execute("UPDATE schema_migrations SET version = -version WHERE version < 0")
         await wait_until(lambda: is_ready(service.url))
 
     assert body["schema_version"] == wanted_version() - 1
+    assert without_the_store.status_code == 503
+    assert "has not been seen yet" in str(without_the_store.json()["parts"])
 
 
 async def test_the_api_asks_for_patience_until_the_schema_is_there(
