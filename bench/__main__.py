@@ -18,7 +18,17 @@ from bench.plan import Plan
 from bench.readme import refresh_readme
 from bench.results import PartRun, Run, keep, machine, origin, versions
 from bench.rows import REAL_COUNT, read_rows
-from bench.studies import compression, connections, indexes, partitions, queues, rollups, row_security, servers
+from bench.studies import (
+    compression,
+    connections,
+    indexes,
+    known_ids,
+    partitions,
+    queues,
+    rollups,
+    row_security,
+    servers,
+)
 from bench.usage import OthersMeter
 
 Part = Callable[[Plan], Awaitable[list[Figure]]]
@@ -40,6 +50,7 @@ STUDIES: dict[str, Part] = {
     "row-security": row_security.measure,
     "connections": connections.measure,
     "indexes": indexes.measure,
+    "known-ids": known_ids.measure,
     "rollups": rollups.measure,
     "compression": compression.measure,
     "queues": queues.measure,

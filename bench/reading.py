@@ -79,6 +79,16 @@ def _from_rows() -> list[Read]:
     """Their time grows with the rows that are meant: no goal."""
     return [
         Read(
+            "aggregate of all names, all time, as it is by default: with percentiles",
+            lambda _: ("scores/aggregate", {}),
+            count=2,
+        ),
+        Read(
+            "aggregate with percentiles of a name with a hundredth of all, 90 days",
+            lambda dice: ("scores/aggregate", {"name": _rare_name(dice), **_days(90)}),
+            count=5,
+        ),
+        Read(
             "aggregate with percentiles of all names, 1 day",
             lambda _: ("scores/aggregate", _days(1)),
             count=20,

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from bench.generated import GENERATED_CONFIGS, generated_scores
+from shared.ids import uuid7s
 
 REAL_FOLDER = Path(__file__).parents[2] / "shared" / "data" / "real"
 REAL_COUNT = 150_032
@@ -32,6 +33,14 @@ def bodies(scores: Sequence[bytes], size: int) -> Iterator[bytes]:
     iterator = iter(scores)
     while batch := list(itertools.islice(iterator, size)):
         yield b'{"scores":[' + b",".join(batch) + b"]}"
+
+
+def with_ids(scores: Sequence[bytes]) -> list[bytes]:
+    """The same, each with an id of its sender's own, as the SDK makes them."""
+    return [
+        b'{"id":"' + score_id.encode() + b'",' + score[1:]
+        for score_id, score in zip(uuid7s(len(scores)), scores, strict=True)
+    ]
 
 
 def read_rows(count: int = REAL_COUNT) -> Rows:

@@ -13,8 +13,10 @@ from bench.bare_copy import Record, copy_bytes_seconds, copy_seconds, make_table
 from bench.figures import Figure, Goal, Limit
 from bench.house import House, Service
 from bench.load import closed_load
-from bench.plan import Plan, in_turn
+from bench.plan import SCORES, Plan, in_turn
+from bench.rows import bodies, with_ids
 from bench.usage import CpuMeter
+from bench.wire import post_requests
 
 PART = "end to end"
 # With four, each waits for its answer most of the time, and with it the machine; sixteen keep it busy.
@@ -80,14 +82,19 @@ async def send_all(plan: Plan, assay: Whole, requests: list[bytes], connections:
 
 async def until_readable(connection: asyncpg.Connection, count: int) -> None:
     """Return once the receipts count `count` scores: they are written in the transaction that writes the scores."""
+    await until_done(connection, "SELECT coalesce(sum(stored), 0) FROM batches", count)
+
+
+async def until_done(connection: asyncpg.Connection, question: str, count: int) -> None:
+    """Return once the answer is `count`."""
     done, moved_at = 0, time.perf_counter()
     while done < count:
         await asyncio.sleep(_POLL_SECONDS)
-        now_done = await connection.fetchval("SELECT coalesce(sum(stored), 0) FROM batches")
+        now_done = await connection.fetchval(question)
         if now_done != done:
             done, moved_at = now_done, time.perf_counter()
         elif time.perf_counter() - moved_at > STALLED_SECONDS:
-            raise RuntimeError(f"{count - done} of {count} scores did not become readable")
+            raise RuntimeError(f"{count - done} of {count} did not become readable")
 
 
 def check_aggregate(assay: Whole, count: int) -> None:
@@ -100,22 +107,27 @@ def check_aggregate(assay: Whole, count: int) -> None:
 
 
 async def measure(plan: Plan) -> list[Figure]:
-    requests = plan.batches_of(100)
+    requests = {"few": plan.batches_of(100), "many": plan.batches_of(100), "own ids": _with_own_ids(plan)}
     async with whole(plan) as assay:
-        first = await send_all(plan, assay, requests)  # warm-up, and the rows for COPY
+        first = await send_all(plan, assay, requests["many"])  # warm-up, and the rows for COPY
         records, ready = await stored_records(assay.connection), await ready_bytes(assay.connection)
         await make_table(assay.connection)
         size = round(first.transaction_scores)
-        sent: dict[str, list[Sent]] = {"many": [], "few": []}
+        sent: dict[str, list[Sent]] = {kind: [] for kind in requests}
         copied: dict[str, list[float]] = {"small": [], "large": [], "ready": []}
         for number in range(plan.rounds):
-            for name in in_turn(["many", "few", "small", "large", "ready"], number):
+            for name in in_turn([*requests, *copied], number):
                 if name in sent:
-                    connections = CONNECTIONS if name == "many" else FEW_CONNECTIONS
-                    sent[name].append(await send_all(plan, assay, requests, connections))
+                    connections = FEW_CONNECTIONS if name == "few" else CONNECTIONS
+                    sent[name].append(await send_all(plan, assay, requests[name], connections))
                 else:
                     copied[name].append(await _copied_per_second(assay.connection, name, records, ready, size))
-    return _figures(plan, sent["many"], sent["few"], copied, size)
+    return _figures(plan, sent, copied, size)
+
+
+def _with_own_ids(plan: Plan) -> list[bytes]:
+    """As the SDK sends them: it makes an id at the call."""
+    return post_requests(SCORES, plan.house.credentials.api_key, bodies(with_ids(plan.rows.scores), 100))
 
 
 async def _copied_per_second(
@@ -129,10 +141,9 @@ async def _copied_per_second(
     return len(records) / await copy_seconds(connection, records, size)
 
 
-def _figures(
-    plan: Plan, sent: list[Sent], sent_by_few: list[Sent], copied: dict[str, list[float]], size: int
-) -> list[Figure]:
-    readable = [run.readable_per_second for run in sent]
+def _figures(plan: Plan, sent: dict[str, list[Sent]], copied: dict[str, list[float]], size: int) -> list[Figure]:
+    many, few, own_ids = sent["many"], sent["few"], sent["own ids"]
+    readable = [run.readable_per_second for run in many]
     large = Limit("one large COPY", copied["large"])
     bare = Limit(f"bare COPY, {size:,} a transaction", copied["small"])
 
@@ -151,11 +162,14 @@ def _figures(
         ),
         figure("the same", readable, bare),
         figure("the same", readable, Limit("one large COPY of ready bytes", copied["ready"])),
-        figure("accepted meanwhile", [run.accepted_per_second for run in sent]),
-        figure(f"readable, {FEW_CONNECTIONS} connections", [run.readable_per_second for run in sent_by_few], large),
-        figure(f"accepted meanwhile, {FEW_CONNECTIONS} connections", [run.accepted_per_second for run in sent_by_few]),
-        *(_cpu(plan, f"CPU of {name}", [run.cpu[name] for run in sent]) for name in sent[0].cpu),
-        _cpu(plan, "CPU of all of them", [sum(run.cpu.values()) for run in sent]),
+        figure("accepted meanwhile", [run.accepted_per_second for run in many]),
+        figure("readable, ids of the sender's own", [run.readable_per_second for run in own_ids], large),
+        figure(f"readable, {FEW_CONNECTIONS} connections", [run.readable_per_second for run in few], large),
+        figure(f"accepted meanwhile, {FEW_CONNECTIONS} connections", [run.accepted_per_second for run in few]),
+        *(_cpu(plan, f"CPU of {name}", [run.cpu[name] for run in many]) for name in many[0].cpu),
+        _cpu(plan, "CPU of all of them", [sum(run.cpu.values()) for run in many]),
+        _cpu(plan, "CPU of all of them, ids of the sender's own", [sum(run.cpu.values()) for run in own_ids]),
+        _cpu(plan, f"CPU of all of them, {FEW_CONNECTIONS} connections", [sum(run.cpu.values()) for run in few]),
     ]
 
 

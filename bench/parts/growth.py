@@ -1,17 +1,20 @@
 """The same figures on 0.1, 1 and 10 million rows: reads by the api, and how fast the whole way takes in more (SPEC 13).
 
 Each size has a database, a queue and services of its own, all of them up at once, so that the sizes take turns with
-every single figure. Raw GROUP BY over the same rows, in the same rounds, is the limit of what the rollups answer.
+every single figure. Raw GROUP BY over the same rows, in the same rounds, is the limit of what the rollups answer; bare
+COPY of the same rows into the same table, without its triggers, that of the intake.
 """
 
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
 from typing import NamedTuple
 
 import asyncpg
 import httpx
 
+from bench.bare_copy import copy_into, stored_records
 from bench.chart import Line, Panel, draw
 from bench.figures import Figure, Goal, Limit, percentile
 from bench.filling import fill
@@ -73,7 +76,9 @@ async def measure(plan: Plan) -> list[Figure]:
         for number in range(rounds):
             for intake in INTAKES:
                 for table in in_turn(tables, number):
+                    since = await table.assay.connection.fetchval("SELECT now()")
                     table.runs.setdefault(intake.name, []).append(await _taken_in(table, intake, number))
+                    table.raw_runs.setdefault(intake.name, []).append(await _copied_again(table, since))
     _draw(tables)
     return [figure for table in tables for figure in _figures(table)] + _flatness(tables)
 
@@ -116,6 +121,18 @@ async def _taken_in(table: Table, intake: Intake, number: int) -> float:
     return len(sent) / (time.perf_counter() - started)
 
 
+async def _copied_again(table: Table, since: datetime) -> float:
+    """Rows a second, as one connection's bare COPY, of what has come since then; it is taken out of the table before.
+    Afterwards all is as it was, the rollups too, which hear of neither."""
+    connection = await asyncpg.connect(table.assay.house.database_url)
+    records = await stored_records(connection, since)
+    await connection.execute("SET session_replication_role = replica")
+    await connection.execute("DELETE FROM scores WHERE received_at >= $1", since)
+    seconds = await copy_into("scores", connection, records, len(records))
+    await connection.close()
+    return len(records) / seconds
+
+
 async def _stored(connection: asyncpg.Connection) -> int:
     return int(await connection.fetchval("SELECT coalesce(sum(stored), 0) FROM batches"))
 
@@ -128,7 +145,13 @@ def _figures(table: Table) -> list[Figure]:
         figures.append(_figure(table, f"{read.name}: p50", "ms", runs, read.goal, headline))
         if read.rollup_beside is not None:
             figures.append(_gain(table, read.name))
-    return figures + [_figure(table, intake.name, "scores/s", table.runs[intake.name]) for intake in INTAKES]
+    return figures + [_intake_figure(table, intake.name) for intake in INTAKES]
+
+
+def _intake_figure(table: Table, name: str) -> Figure:
+    beside = Limit("bare COPY of the same", table.raw_runs[name])
+    part = f"{_million(table.rows)} rows"
+    return Figure(part=part, name=name, unit="scores/s", runs=table.runs[name], limit=beside)
 
 
 def _gain(table: Table, name: str) -> Figure:
@@ -150,7 +173,7 @@ def _figure(
     return Figure(part=part, name=name, unit=unit, runs=runs, goal=goal, headline=headline)
 
 
-_SHORT_NAMES = {AGGREGATE: "aggregate of all", TREND: "90-day trend"} | {
+_SHORT_NAMES = {AGGREGATE: "aggregate of all, without percentiles", TREND: "90-day trend"} | {
     name: name for name in ("list, a page at any depth", "by trace")
 }
 

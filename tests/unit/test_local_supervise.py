@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -118,7 +117,4 @@ def test_a_leftover_is_stopped_but_a_stranger_with_its_pid_is_not(watched: Watch
 
 
 def test_waiting_ends_at_its_limit() -> None:
-    started = time.monotonic()
-
     assert not wait_until(lambda: False, 0.1)
-    assert time.monotonic() - started < 5

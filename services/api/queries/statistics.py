@@ -261,16 +261,22 @@ def percentiles_statement(
 ) -> tuple[str, list[Any]]:
     """Of the values divided by `scale`."""
     numbers = "numeric_value" if scale == 1.0 else f"numeric_value / {scale:g}"
+    groups = "".join(f"g{n}, " for n in range(len(group_by)))
     arguments = Arguments()
     conditions = score_conditions(filters, project_id, arguments)
     conditions += span_conditions("scored_at", filters.span, arguments)
+    # OFFSET 0: the rows are read whichever way is cheapest. Else the planner reads all of them in the order of the
+    # index by name, each from another page, to be spared a sort: four times as long.
     statement = f"""
         SELECT
-            name, {_groups(group_by, arguments)}
-            percentile_cont({arguments.add(list(PERCENTILES))}::float8[]) WITHIN GROUP (ORDER BY {numbers})
-                AS percentiles
-        FROM scores
-        WHERE {" AND ".join(conditions)} AND numeric_value IS NOT NULL
+            name, {groups}
+            percentile_cont({arguments.add(list(PERCENTILES))}::float8[]) WITHIN GROUP (ORDER BY number) AS percentiles
+        FROM (
+            SELECT name, {_groups(group_by, arguments)} {numbers} AS number
+            FROM scores
+            WHERE {" AND ".join(conditions)} AND numeric_value IS NOT NULL
+            OFFSET 0
+        ) AS numbers
         GROUP BY {", ".join(str(n) for n in range(1, 2 + len(group_by)))}
         LIMIT {CELLS_MAX + 1}
         """  # noqa: S608 - values are arguments, see conditions
