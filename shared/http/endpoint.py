@@ -6,7 +6,6 @@ From it come the routes with their checks, and OpenAPI. An endpoint that is not 
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from starlette.convertors import Convertor, register_url_convertor
@@ -58,7 +57,7 @@ async def admit_again(request: Request) -> None:
     """For who was admitted a while ago: raises what admission raises now."""
     admit = request.scope.get(_ADMIT_KEY)
     if admit is not None:
-        await admit()
+        await admit(request)
 
 
 class _IdOfSender(Convertor[str]):
@@ -91,9 +90,14 @@ def routes(endpoints: Sequence[Endpoint], admit: Admit) -> list[Route]:
 
 
 def _checked(endpoint: Endpoint, admit: Admit) -> Callable[[Request], Awaitable[Response]]:
+    # The request keeps it, so it must not know the request: everything that a request is made of would be a circle, and
+    # wait for the garbage collector.
+    async def admit_to_this(request: Request) -> Any:
+        return await admit(request, endpoint)
+
     async def handle(request: Request) -> Response:
         request.scope["assay.route"] = endpoint.path
-        request.scope[_ADMIT_KEY] = partial(admit, request, endpoint)
+        request.scope[_ADMIT_KEY] = admit_to_this
         caller = await admit(request, endpoint)
         return await endpoint.handler(request, caller)
 
