@@ -53,13 +53,19 @@ def the(kind: str, name: str, folder: Path = PRODUCTION) -> Manifest:
 def pods(folder: Path = PRODUCTION) -> dict[str, Manifest]:
     """The pod template of everything that has one, by name."""
     kinds = ("Deployment", "StatefulSet", "Job")
-    return {name: one["spec"]["template"] for kind in kinds for name, one in of_kind(kind, folder).items()}
+    found = {name: one["spec"]["template"] for kind in kinds for name, one in of_kind(kind, folder).items()}
+    jobs = of_kind("CronJob", folder)
+    return found | {name: one["spec"]["jobTemplate"]["spec"]["template"] for name, one in jobs.items()}
+
+
+def containers_of(name: str) -> list[Manifest]:
+    found: list[Manifest] = pods()[name]["spec"]["containers"]
+    return found
 
 
 def container_of(name: str) -> Manifest:
-    (container,) = pods()[name]["spec"]["containers"]
-    found: Manifest = container
-    return found
+    """The first, which is the only one but for the operator's pod."""
+    return containers_of(name)[0]
 
 
 def environment_of(name: str) -> dict[str, Manifest | str]:

@@ -13,6 +13,7 @@ from shared.http.health import CHECK_SECONDS_MAX, Health
 from shared.queue import key_of, streams_of
 from shared.version import VERSION
 from tests.deploy import caddyfile
+from tests.deploy.compose import services
 from tests.deploy.facts import ANSWER_SECONDS_MAX, PORTS, SETTINGS, needed_by, variables_of
 from tests.deploy.manifests import (
     BASE,
@@ -20,6 +21,7 @@ from tests.deploy.manifests import (
     PRODUCTION,
     Manifest,
     container_of,
+    containers_of,
     environment_of,
     matches,
     needs_kubectl,
@@ -32,7 +34,7 @@ from tests.deploy.manifests import (
 from tests.system.processes import ROOT
 
 VERSIONS = ["1.29", "1.33", "1.37"]  # the oldest that we look after, one between, the newest that is known here
-WORKLOADS = ["migrate", "ingest", "worker", "api", "proxy", "redis"]
+WORKLOADS = ["migrate", "operator", "ingest", "worker", "api", "proxy", "redis"]
 DEPLOYMENTS = ["ingest", "worker", "api", "proxy"]
 KEDA = "keda.sh/v1alpha1"
 WORKER = WorkerSettings(database_url="", redis_url="")
@@ -69,32 +71,33 @@ def test_everything_is_in_one_namespace_which_lets_no_careless_pod_in() -> None:
 @needs_kubectl
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_a_pod_has_no_rights_and_can_change_nothing(name: str) -> None:
-    pod, container = pods()[name]["spec"], container_of(name)
+    pod = pods()[name]["spec"]
 
     assert pod["automountServiceAccountToken"] is False
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["securityContext"]["runAsUser"] > 0
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert container["securityContext"]["allowPrivilegeEscalation"] is False
-    assert container["securityContext"]["readOnlyRootFilesystem"] is True
-    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]} | (
-        {"add": ["NET_BIND_SERVICE"]} if name == "proxy" else {}
-    )
+    for container in containers_of(name):
+        assert container["securityContext"].get("runAsUser", 1) > 0
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False
+        assert container["securityContext"]["readOnlyRootFilesystem"] is True
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]} | (
+            {"add": ["NET_BIND_SERVICE"]} if name == "proxy" else {}
+        )
 
 
 @needs_kubectl
 def test_the_pods_of_the_image_run_as_its_user() -> None:
-    for name in ("migrate", *SETTINGS):
+    for name in ("migrate", "operator", *SETTINGS):
         assert pods()[name]["spec"]["securityContext"]["runAsUser"] == 10001
 
 
 @needs_kubectl
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_a_container_says_what_it_needs_and_how_much_memory_it_may_have(name: str) -> None:
-    resources = container_of(name)["resources"]
-
-    assert resources["requests"].keys() == {"cpu", "memory"}
-    assert resources["limits"].keys() == {"memory"}
+    for container in containers_of(name):
+        assert container["resources"]["requests"].keys() == {"cpu", "memory"}
+        assert container["resources"]["limits"].keys() == {"memory"}
 
 
 @needs_kubectl
@@ -105,6 +108,18 @@ def test_each_is_the_image_with_another_command(name: str) -> None:
     assert container_of(name)["image"].endswith(f"/assay:{VERSION}")
     assert (python, option) == ("python", "-m")
     assert find_spec(f"{module}.__main__") is not None
+
+
+@needs_kubectl
+def test_the_operator_has_the_release_and_the_programs_of_postgres_and_starts_nothing_by_itself() -> None:
+    job = the("CronJob", "operator")["spec"]
+    images = {container["name"]: container["image"] for container in containers_of("operator")}
+
+    assert job["suspend"] is True
+    assert job["jobTemplate"]["spec"]["activeDeadlineSeconds"] == 3600
+    assert images == {"python": container_of("migrate")["image"], "postgres": services()["postgres"]["image"]}
+    assert {container["command"][0] for container in containers_of("operator")} == {"sleep"}
+    assert environment_of("operator").keys() == {"DATABASE_URL", "REDIS_URL", *environment_of("worker")}
 
 
 @needs_kubectl
@@ -140,7 +155,7 @@ def test_no_secret_is_in_the_files() -> None:
 
 @needs_kubectl
 def test_passwords_come_from_secrets_by_reference() -> None:
-    login = {"migrate": "owner-url", "worker": "worker-url", "api": "api-url"}
+    login = {"migrate": "owner-url", "operator": "owner-url", "worker": "worker-url", "api": "api-url"}
     secret = {
         "REDIS_URL": ("assay-redis", "url"),
         "REDIS_PASSWORD": ("assay-redis", "password"),
@@ -300,6 +315,7 @@ def test_postgres_has_room_for_the_most_of_them() -> None:
         ("worker", {("redis", 6379), ("10.20.30.0/24", 5432)}),
         ("api", {("redis", 6379), ("10.20.30.0/24", 5432)}),
         ("migrate", {("10.20.30.0/24", 5432)}),
+        ("operator", {("redis", 6379), ("10.20.30.0/24", 5432)}),
         ("proxy", {("ingest", 8001), ("api", 8000)}),
         ("redis", set[tuple[str, int]]()),
     ],
@@ -318,8 +334,9 @@ def test_a_pod_reaches_what_it_needs_and_no_more(name: str, reaches: set[tuple[s
         ("worker", {("monitoring", "http")}),
         ("api", {("proxy", "http"), ("monitoring", "http")}),
         ("migrate", set[tuple[str, str]]()),
+        ("operator", set[tuple[str, str]]()),
         ("proxy", {("anyone", "http")}),
-        ("redis", {("ingest", "redis"), ("worker", "redis"), ("api", "redis"), ("keda", "redis")}),
+        ("redis", {("ingest", "redis"), ("worker", "redis"), ("api", "redis"), ("operator", "redis"), ("keda", "redis")}),
     ],
 )
 def test_a_pod_is_reached_by_whom_it_serves_and_nobody_else(name: str, reached_by: set[tuple[str, str]]) -> None:
