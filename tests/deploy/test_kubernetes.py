@@ -336,7 +336,10 @@ def test_a_pod_reaches_what_it_needs_and_no_more(name: str, reaches: set[tuple[s
         ("migrate", set[tuple[str, str]]()),
         ("operator", set[tuple[str, str]]()),
         ("proxy", {("anyone", "http")}),
-        ("redis", {("ingest", "redis"), ("worker", "redis"), ("api", "redis"), ("operator", "redis"), ("keda", "redis")}),
+        (
+            "redis",
+            {("ingest", "redis"), ("worker", "redis"), ("api", "redis"), ("operator", "redis"), ("keda", "redis")},
+        ),
     ],
 )
 def test_a_pod_is_reached_by_whom_it_serves_and_nobody_else(name: str, reached_by: set[tuple[str, str]]) -> None:
