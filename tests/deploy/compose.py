@@ -1,6 +1,7 @@
 """The compose file as data, with its anchors followed and its variables as they stand."""
 
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -10,11 +11,12 @@ from tests.system.processes import ROOT
 FOLDER = ROOT / "deploy" / "compose"
 FILE = FOLDER / "compose.yaml"
 TLS_FILE = FOLDER / "compose.tls.yaml"
+MONITORING_FILE = FOLDER / "compose.monitoring.yaml"
 
 
 @cache
-def services() -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = yaml.safe_load(FILE.read_text())["services"]
+def services(file: Path = FILE) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = yaml.safe_load(file.read_text())["services"]
     return found
 
 

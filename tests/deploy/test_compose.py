@@ -14,17 +14,27 @@ import pytest
 from services.worker.settings import Settings as WorkerSettings
 from shared.version import VERSION
 from tests.deploy import caddyfile
-from tests.deploy.compose import FILE, FOLDER, TLS_FILE, environment_of, module_of, seconds_of, services
+from tests.deploy.compose import (
+    FILE,
+    FOLDER,
+    MONITORING_FILE,
+    TLS_FILE,
+    environment_of,
+    module_of,
+    seconds_of,
+    services,
+)
 from tests.deploy.containerfile import CONTAINERFILE
 from tests.deploy.facts import ANSWER_SECONDS_MAX, SETTINGS, needed_by, variables_of
 from tests.system.processes import ROOT
 
+FILES = [FILE, TLS_FILE, MONITORING_FILE]
 OURS = ["migrate", *SETTINGS]
 STORES = ("DATABASE_URL", "REDIS_URL")
 CHECK_JSONSCHEMA = Path(sys.executable).with_name("check-jsonschema")
 
 
-@pytest.mark.parametrize("path", [FILE, TLS_FILE], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_it_is_what_the_compose_specification_asks_for(path: Path) -> None:
     found = subprocess.run(
         [CHECK_JSONSCHEMA, "--builtin-schema", "vendor.compose-spec", path], capture_output=True, text=True, check=False
@@ -157,7 +167,7 @@ def test_only_the_proxy_is_open_and_only_to_this_machine() -> None:
 
 
 def test_no_password_is_in_the_files_and_none_has_a_default() -> None:
-    for path in (FILE, TLS_FILE):
+    for path in FILES:
         named = re.findall(r"\$?\$\{([A-Z_]*(?:PASSWORD|SECRET|KEY)[A-Z_]*)([^}]*)}", path.read_text())
         assert all(rest.startswith(":?") for _, rest in named)
     urls = [url for service in OURS for name, url in environment_of(service).items() if name in STORES]
