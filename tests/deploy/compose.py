@@ -12,6 +12,7 @@ FOLDER = ROOT / "deploy" / "compose"
 FILE = FOLDER / "compose.yaml"
 TLS_FILE = FOLDER / "compose.tls.yaml"
 MONITORING_FILE = FOLDER / "compose.monitoring.yaml"
+TRACING_FILE = FOLDER / "compose.tracing.yaml"
 
 
 @cache

@@ -19,6 +19,7 @@ from tests.deploy.compose import (
     FOLDER,
     MONITORING_FILE,
     TLS_FILE,
+    TRACING_FILE,
     environment_of,
     module_of,
     seconds_of,
@@ -28,7 +29,7 @@ from tests.deploy.containerfile import CONTAINERFILE
 from tests.deploy.facts import ANSWER_SECONDS_MAX, SETTINGS, needed_by, variables_of
 from tests.system.processes import ROOT
 
-FILES = [FILE, TLS_FILE, MONITORING_FILE]
+FILES = [FILE, TLS_FILE, MONITORING_FILE, TRACING_FILE]
 OURS = ["migrate", *SETTINGS]
 STORES = ("DATABASE_URL", "REDIS_URL")
 CHECK_JSONSCHEMA = Path(sys.executable).with_name("check-jsonschema")
