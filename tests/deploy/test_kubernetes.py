@@ -188,6 +188,15 @@ def test_probes_ask_paths_that_exist_at_the_port_that_is_listened_on(service: st
 
 
 @needs_kubectl
+@pytest.mark.parametrize("service", SETTINGS)
+def test_a_process_answers_from_its_start_on_and_is_given_up_soon_if_it_does_not(service: str) -> None:
+    """Also where its stores are away: whether they are there is for readiness to say."""
+    probe = container_of(service)["startupProbe"]
+
+    assert probe["periodSeconds"] * probe["failureThreshold"] <= 60
+
+
+@needs_kubectl
 def test_the_proxy_is_asked_where_it_says_that_it_is_alive() -> None:
     alive = int(caddyfile.variables()["PROXY_ALIVE"].removeprefix(":"))
     container = container_of("proxy")
@@ -323,7 +332,7 @@ def test_postgres_has_room_for_the_most_of_them() -> None:
 def test_a_pod_reaches_what_it_needs_and_no_more(name: str, reaches: set[tuple[str, int]]) -> None:
     found = {(to, port) for rule in _rules("Egress", name) for to in _ends(rule, "to") for port in _ports(rule)}
 
-    assert found == reaches | {("kube-system", 53)}
+    assert found == reaches | {("kube-system", 53), ("169.254.20.10/32", 53)}
 
 
 @needs_kubectl

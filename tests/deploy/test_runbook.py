@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.local.binaries import postgres_binary
 from deploy.local.home import Home
 from deploy.local.records import Run
 from tests.deploy.compose import environment_of, module_of, services
@@ -122,6 +123,17 @@ def test_psql_and_redis_cli_of_compose_are_let_in() -> None:
 
     assert f"--username={postgres['POSTGRES_USER']} --dbname={postgres['POSTGRES_DB']} " in COMPOSE
     assert environment_of("redis")["REDISCLI_AUTH"] == environment_of("redis")["REDIS_PASSWORD"]
+
+
+def test_a_dump_is_made_by_programs_that_are_there() -> None:
+    backup = OPERATING.partition("\n### Back up\n")[2].partition("\n### ")[0]
+    (bundled,) = re.findall(r"`\.venv/(lib/.*?/pg_dump) ", backup)
+    (version,) = re.findall(r"`make run` has PostgreSQL (\d+)", backup)
+
+    assert [path.parent for path in Path(sys.prefix).glob(bundled)] == [postgres_binary("pg_dump").parent]
+    assert bundled.endswith(f"/pginstall{version}/bin/pg_dump")
+    assert "docker compose exec -T postgres pg_dump " in backup
+    assert "exec job/operator --container postgres -- " in backup
 
 
 async def test_a_page_can_be_read_without_curl_whatever_its_status() -> None:

@@ -40,6 +40,15 @@ def test_a_place_for_a_table_that_is_missing_or_unknown_is_refused(change: tuple
         with_tables(PAGE.read_text(encoding="utf-8").replace(*change))
 
 
+def test_no_event_is_in_the_table_of_events_twice() -> None:
+    events = PAGE.read_text(encoding="utf-8").partition("\nEvents:\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`.*?) \| .*? \| (\w+) \|", events, re.MULTILINE)
+    named = [(event, level) for cell, level in rows for event in re.findall(r"`(\w+)`", cell)]
+
+    assert len(named) > 40
+    assert [one for one in named if named.count(one) > 1] == []
+
+
 def test_every_schedule_is_in_the_table_of_jobs_and_nothing_else() -> None:
     jobs = PAGE.read_text(encoding="utf-8").partition("\n## Jobs\n")[2].partition("\nBackground jobs")[0]
 
