@@ -71,3 +71,12 @@ def _component(manifest: Manifest) -> str | None:
 
 def _name(manifest: Manifest) -> tuple[str, str]:
     return manifest["kind"], manifest["metadata"]["name"]
+
+
+def test_the_first_steps_have_an_order_and_no_password_in_a_command() -> None:
+    first = PAGE[PAGE.index("\n## Kubernetes\n") : PAGE.index("What the manifests say, and why:")]
+    steps = ["create secret", "apply --kustomize", "job/migrate", "create job operator", "login assay_worker_1",
+             "login assay_api_1", "services.api.setup", "delete job operator", "deployment/$name"]  # fmt: skip
+
+    assert [first.index(step) for step in steps] == sorted(first.index(step) for step in steps)
+    assert not re.search(r"--from-literal|DATABASE_URL=|env \w+=", first)
