@@ -14,7 +14,7 @@ LOOK_SECONDS = 0.25
 # The collector's own measure is allocations less deallocations: where connections come and go, it waits until there are
 # very many young objects, and then reads them all at once. So it is asked often, and acts by itself only beyond this.
 YOUNG_MAX = 50_000
-# What was in use at two looks is read again only now and then: at most so often, and for at most this share of the time.
+# What was in use at two looks is read again only now and then: at most so often, for at most this share of the time.
 ALL_SECONDS, ALL_SHARE_MAX = 30.0, 0.002
 
 
