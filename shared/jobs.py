@@ -45,23 +45,46 @@ class RejectedFilters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         check_span(Span(self.start, self.end))
 
 
+class DeletePlace(Struct, frozen=True, omit_defaults=True):
+    """How far a delete by filter is in its walk: after which (`scored_at`, `id`) of which lane (None: at its begin),
+    and since when it walks."""
+
+    began_at: datetime
+    lane: int = 0
+    after: tuple[datetime, str] | None = None
+
+
 class DeleteScores(Struct, frozen=True, kw_only=True):
-    """Delete the scores of these ids, or those that `filters` mean: what was received up to `version`."""
+    """Delete the scores of these ids, or those that `filters` mean: what was received up to `version`.
+
+    `place` is the worker's: where the next chunk goes on.
+    """
 
     ids: tuple[str, ...] = ()
     filters: ScoreFilters | None = None
     version: int
+    place: DeletePlace | None = None
+
+
+class RejectedPlace(Struct, frozen=True):
+    """The last rejected score that the job has been at: the next chunk goes on after it."""
+
+    rejected_at: datetime
+    batch_id: str
+    index: int
 
 
 class RejectedJob(Struct, frozen=True, kw_only=True):
     """Replay or delete the rejected scores that `filters` mean and that were rejected before `before`.
 
-    `edited` is the JSON of a whole score to replay in place of the one that was sent.
+    `edited` is the JSON of a whole score to replay in place of the one that was sent. `place` is the worker's: where
+    the next chunk goes on.
     """
 
     filters: RejectedFilters
     before: datetime
     edited: str | None = None
+    place: RejectedPlace | None = None
 
 
 class Job(Struct, frozen=True, kw_only=True):

@@ -89,6 +89,11 @@ def version_of(stream: int, entry_id: str) -> int:
     return (int(ms) << _SEQUENCE_BITS) + int(sequence) + (_BULK_IS_LATER if stream % 2 else 0)
 
 
+def milliseconds_of(version: int) -> int:
+    """When the entry of that version was received, by the clock of Redis: what its batch id begins with."""
+    return version >> _SEQUENCE_BITS
+
+
 async def ensure_groups(redis: Redis, shards: int) -> None:
     """Make streams and consumer group where they are missing: at start, and when Redis came back empty. Writes nothing
     where they are there: a Redis that is full would refuse it, and only a worker can empty it."""

@@ -54,6 +54,7 @@ async def open_worker(
         size_max=JOB_CONNECTIONS,
         statement_timeout_ms=settings.job_statement_timeout_ms,
         name="jobs",
+        plans="force_custom_plan",  # a plan made for any arguments reads what is left of a table for each chunk again
     )
     metrics = WorkerMetrics()
     metrics.pool.watch("worker", pool)

@@ -2,30 +2,29 @@
 
 import msgspec
 
+from services.worker.jobs.rejected_walk import next_rejected
 from services.worker.jobs.running import Chunk, RunningJob
-from shared.conditions import Arguments
 from shared.jobs import RejectedJob
 from shared.postgres import Connection, affected
-from shared.rejected import rejected_conditions
 
 CHUNK_SCORES = 1000
 
 
 async def delete_rejected_chunk(connection: Connection, job: RunningJob) -> Chunk:
-    """Doing it twice deletes nothing the second time."""
+    """Doing it twice deletes nothing the second time. What a replay rejects again meanwhile stays: it has a new
+    `rejected_at`, beyond that of the job."""
     wanted = msgspec.json.decode(job.arguments, type=RejectedJob)
-    arguments = Arguments()
-    conditions = rejected_conditions(wanted.filters, job.project_id, arguments)
-    conditions.append(f"rejected_at <= {arguments.add(wanted.before)}")
+    found, place = await next_rejected(connection, job.project_id, wanted, CHUNK_SCORES)
     tag = await connection.execute(
-        f"""
+        """
         DELETE FROM rejected_scores
-        WHERE (project_id, batch_id, index) IN (
-            SELECT project_id, batch_id, index FROM rejected_scores
-            WHERE {" AND ".join(conditions)}
-            LIMIT {arguments.add(CHUNK_SCORES)}
-        )
-        """,  # noqa: S608 - values are arguments
-        *arguments.values,
+        USING unnest($2::text[], $3::int[]) AS gone (batch_id, index)
+        WHERE project_id = $1 AND rejected_scores.batch_id = gone.batch_id AND rejected_scores.index = gone.index
+            AND rejected_at <= $4
+        """,
+        job.project_id,
+        [batch_id for batch_id, _ in found],
+        [index for _, index in found],
+        wanted.before,
     )
-    return Chunk({"deleted": affected(tag)}, is_last=affected(tag) < CHUNK_SCORES)
+    return Chunk({"deleted": affected(tag)}, is_last=place is None, place=place)

@@ -3,15 +3,18 @@ retention, tombstones that no queued copy can need, receipts and ended jobs past
 is done twice."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 import structlog
+from asyncpg import Record
 from msgspec import Struct
 from redis.asyncio import Redis
 
+from services.worker.jobs.walk import along_the_index
 from shared import dead_letters
 from shared.deletion import lock_scores_alone
 from shared.postgres import Pool, affected
@@ -41,59 +44,74 @@ async def apply_retention(pool: Pool) -> Retained:
     rows = await pool.fetch("SELECT id, retention_days FROM projects WHERE retention_days IS NOT NULL ORDER BY id")
     for project_id, days in rows:
         try:
-            retained.scores += await _in_chunks(lambda: _retain_scores(pool, project_id, days))  # noqa: B023 - at once
-            retained.rejected_scores += await _in_chunks(lambda: _retain_rejected(pool, project_id, days))  # noqa: B023
+            retained.scores += await _retain_scores(pool, project_id, days)
+            retained.rejected_scores += await _retain_rejected(pool, project_id, days)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             retained.failed_projects += 1
             log.warning("retention_failed", project_id=str(project_id), reason=type(error).__name__)
     return retained
 
 
-async def _in_chunks(delete_chunk: Callable[[], Awaitable[int]]) -> int:
-    deleted, chunk = 0, CHUNK_ROWS
-    while chunk == CHUNK_ROWS:
-        chunk = await delete_chunk()
-        deleted += chunk
+async def _retain_scores(pool: Pool, project_id: UUID, days: int) -> int:
+    deleted = 0
+    after: tuple[Any, ...] | None = (_BEGIN, "")
+    while after is not None:
+        async with pool.acquire() as connection, connection.transaction():
+            await lock_scores_alone(connection, project_id)
+            async with along_the_index(connection):
+                rows = await connection.fetch(_OLD_SCORES, project_id, days, CHUNK_ROWS, *after)
+            ids = [row["id"] for row in rows]
+            tag = await connection.execute("DELETE FROM scores WHERE project_id = $1 AND id = ANY($2)", project_id, ids)
+        deleted += affected(tag)
+        after = _last(rows)
         await asyncio.sleep(PAUSE_SECONDS)
     return deleted
 
 
+# A chunk begins after the one before. From the beginning it would pass once more over what earlier chunks have deleted,
+# for an index keeps that until it is vacuumed.
+_BEGIN = datetime(1, 1, 1, tzinfo=UTC)
+_OLD_SCORES = """
+SELECT scored_at, id FROM scores
+WHERE project_id = $1 AND scored_at < now() - $2 * interval '1 day' AND (scored_at, id) > ($4, $5)
+ORDER BY scored_at, id
+LIMIT $3
+"""
+
+
+def _last(rows: Sequence[Record]) -> tuple[Any, ...] | None:
+    """The last row of a full chunk; None where nothing is beyond."""
+    return tuple(rows[-1].values()) if len(rows) == CHUNK_ROWS else None
+
+
 async def _retain_rejected(pool: Pool, project_id: UUID, days: int) -> int:
-    tag = await pool.execute(
-        """
-        DELETE FROM rejected_scores
-        WHERE (project_id, batch_id, index) IN (
-            SELECT project_id, batch_id, index FROM rejected_scores
-            WHERE project_id = $1 AND rejected_at < now() - $2 * interval '1 day'
-            ORDER BY rejected_at
-            LIMIT $3
-        )
-        """,
-        project_id,
-        days,
-        CHUNK_ROWS,
-    )
-    return affected(tag)
+    deleted = 0
+    after: tuple[Any, ...] | None = (_BEGIN, "", 0)
+    while after is not None:
+        async with pool.acquire() as connection, connection.transaction():
+            async with along_the_index(connection):
+                rows = await connection.fetch(_OLD_REJECTED, project_id, days, CHUNK_ROWS, *after)
+            places = [row["batch_id"] for row in rows], [row["index"] for row in rows]
+            tag = await connection.execute(_FORGET_REJECTED, project_id, days, *places)
+        deleted += affected(tag)
+        after = _last(rows)
+        await asyncio.sleep(PAUSE_SECONDS)
+    return deleted
 
 
-async def _retain_scores(pool: Pool, project_id: UUID, days: int) -> int:
-    async with pool.acquire() as connection, connection.transaction():
-        await lock_scores_alone(connection, project_id)
-        tag = await connection.execute(
-            """
-            DELETE FROM scores
-            WHERE project_id = $1 AND id IN (
-                SELECT id FROM scores
-                WHERE project_id = $1 AND scored_at < now() - $2 * interval '1 day'
-                ORDER BY scored_at
-                LIMIT $3
-            )
-            """,
-            project_id,
-            days,
-            CHUNK_ROWS,
-        )
-    return affected(tag)
+_OLD_REJECTED = """
+SELECT rejected_at, batch_id, index FROM rejected_scores
+WHERE project_id = $1 AND rejected_at < now() - $2 * interval '1 day' AND (rejected_at, batch_id, index) > ($4, $5, $6)
+ORDER BY rejected_at, batch_id, index
+LIMIT $3
+"""
+# A replay may have rejected one again in between: that one stays.
+_FORGET_REJECTED = """
+DELETE FROM rejected_scores AS r
+USING unnest($3::text[], $4::int[]) AS old (batch_id, index)
+WHERE r.project_id = $1 AND r.batch_id = old.batch_id AND r.index = old.index
+    AND r.rejected_at < now() - $2 * interval '1 day'
+"""
 
 
 async def forget_tombstones(pool: Pool, redis: Redis, shards: int) -> int:
@@ -127,7 +145,8 @@ async def forget_receipts(pool: Pool) -> int:
 
 
 async def _forget(pool: Pool, table: str, column: str, age: timedelta) -> int:
-    async def forget_chunk() -> int:
+    deleted, chunk = 0, CHUNK_ROWS
+    while chunk == CHUNK_ROWS:
         tag = await pool.execute(
             f"""
             DELETE FROM {table} WHERE ctid = ANY (
@@ -137,6 +156,7 @@ async def _forget(pool: Pool, table: str, column: str, age: timedelta) -> int:
             age,
             CHUNK_ROWS,
         )
-        return affected(tag)
-
-    return await _in_chunks(forget_chunk)
+        chunk = affected(tag)
+        deleted += chunk
+        await asyncio.sleep(PAUSE_SECONDS)
+    return deleted

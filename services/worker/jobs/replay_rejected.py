@@ -5,23 +5,23 @@ meanwhile, stays. The receipt of its batch moves with it.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import msgspec
 from asyncpg import Record
 
 from services.worker.batch import Batch, batch_of
 from services.worker.config_cache import ConfigCache
+from services.worker.jobs.rejected_walk import next_rejected
 from services.worker.jobs.running import Chunk, RunningJob
 from services.worker.judge import Rejection
 from services.worker.persist import decide_and_write
 from services.worker.settle import Tally
-from shared.conditions import Arguments
 from shared.deletion import lock_scores_alone
 from shared.envelope import Envelope, decode_scores
 from shared.jobs import RejectedJob
 from shared.postgres import Connection
 from shared.queue import Entry, place_of_batch
-from shared.rejected import rejected_conditions
 
 CHUNK_SCORES = 200
 
@@ -30,30 +30,34 @@ async def replay_chunk(connection: Connection, job: RunningJob, cache: ConfigCac
     """Running it twice judges twice what was rejected again, and stores nothing twice."""
     wanted = msgspec.json.decode(job.arguments, type=RejectedJob)
     await lock_scores_alone(connection, job.project_id)
-    rows = await _next_rejected(connection, job, wanted)
+    found, place = await next_rejected(connection, job.project_id, wanted, CHUNK_SCORES)
+    rows = await _lock_rejected(connection, job, found, wanted.before)
     batches = [_batch_of(row, job, wanted.edited) for row in rows]
     settled, rejections = await decide_and_write(connection, cache, batches)
     await _reject_again(connection, rejections)
     await _forget(connection, batches, rejections)
     await _move_receipts(connection, batches, settled.tallies)
-    return Chunk(_sum(list(settled.tallies.values())), is_last=len(rows) < CHUNK_SCORES)
+    return Chunk(_sum(list(settled.tallies.values())), is_last=place is None, place=place)
 
 
-async def _next_rejected(connection: Connection, job: RunningJob, wanted: RejectedJob) -> Sequence[Record]:
-    """What is rejected again gets a new `rejected_at` and is not met a second time by this job."""
-    arguments = Arguments()
-    conditions = rejected_conditions(wanted.filters, job.project_id, arguments)
-    conditions.append(f"rejected_at <= {arguments.add(wanted.before)}")
+async def _lock_rejected(
+    connection: Connection, job: RunningJob, places: Sequence[tuple[str, int]], before: datetime
+) -> Sequence[Record]:
+    """Those that are still there. What is rejected again gets a new `rejected_at` and is not met a second time by
+    this job."""
     found: Sequence[Record] = await connection.fetch(
-        f"""
-        SELECT batch_id, index, score_id, original, request_id, received_at
-        FROM rejected_scores
-        WHERE {" AND ".join(conditions)}
-        ORDER BY rejected_at, batch_id, index
-        LIMIT {arguments.add(CHUNK_SCORES)}
-        FOR UPDATE
-        """,  # noqa: S608 - values are arguments
-        *arguments.values,
+        """
+        SELECT r.batch_id, r.index, r.score_id, r.original, r.request_id, r.received_at
+        FROM rejected_scores AS r
+        JOIN unnest($2::text[], $3::int[]) AS asked (batch_id, index) USING (batch_id, index)
+        WHERE r.project_id = $1 AND r.rejected_at <= $4
+        ORDER BY r.rejected_at, r.batch_id, r.index
+        FOR UPDATE OF r
+        """,
+        job.project_id,
+        [batch_id for batch_id, _ in places],
+        [index for _, index in places],
+        before,
     )
     return found
 

@@ -11,7 +11,7 @@ import structlog
 from asyncpg import Record
 from msgspec import Struct
 
-from shared.jobs import JobKind, JobState
+from shared.jobs import DeletePlace, JobKind, JobState, RejectedPlace
 from shared.postgres import Connection, Pool, is_passing, took_too_long
 from shared.tasks import end_tasks
 
@@ -30,10 +30,12 @@ class RunningJob(Struct, frozen=True):
 
 
 class Chunk(Struct, frozen=True):
-    """What one chunk did: added to the job's counts. `is_last`: nothing is left to do."""
+    """What one chunk did: added to the job's counts. `is_last`: nothing is left to do. `place`: where the next chunk
+    goes on, which it finds among its arguments."""
 
     counts: dict[str, int]
     is_last: bool
+    place: DeletePlace | RejectedPlace | None = None
 
 
 Work = Callable[[Connection, RunningJob], Awaitable[Chunk]]
@@ -169,12 +171,14 @@ async def _account(connection: Connection, job_id: UUID, chunk: Chunk) -> None:
     await connection.execute(
         """
         UPDATE jobs
-        SET state = $2, counts = $3, updated_at = now(), finished_at = CASE WHEN $2 = 'done' THEN now() END
+        SET state = $2, counts = $3, updated_at = now(), finished_at = CASE WHEN $2 = 'done' THEN now() END,
+            arguments = CASE WHEN $4::jsonb IS NULL THEN arguments ELSE jsonb_set(arguments, '{place}', $4) END
         WHERE id = $1
         """,
         job_id,
         "done" if chunk.is_last else "running",
         msgspec.json.encode(total).decode(),
+        None if chunk.place is None else msgspec.json.encode(chunk.place).decode(),
     )
 
 
