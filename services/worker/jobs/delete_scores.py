@@ -88,7 +88,7 @@ def delete_walk_statement(
 
 async def _was_overtaken(connection: Connection, project_id: UUID, version: int, place: DeletePlace) -> bool:
     """Whether something that was received before the delete was stored since the walk began: it may lie where the
-    walk has been already. Then it is walked once more, for a filter means what is stored while the job runs."""
+    walk has been already. Then the job walks again, for a filter means what is stored while the job runs."""
     found: bool = await connection.fetchval(
         """
         SELECT EXISTS (
