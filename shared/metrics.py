@@ -37,7 +37,7 @@ LABELS = {
     "outcome": "what became of a score: stored, replaced, unchanged, rejected",
     "part": "`queue` (Redis) or `store` (PostgreSQL)",
     "pool": "the connections that a process shares out: `api`, `worker`, and `jobs` for what a worker does besides",
-    "reason": "the kind of error",
+    "reason": "the kind of error; of connections, [why](#connections)",
     "result": "of a schedule: done, failed; of a look-up: hit, miss",
     "route": "the template of the path, `unmatched` for paths that nobody knows",
     "schedule": "a [schedule](#jobs)",
@@ -137,8 +137,11 @@ class HttpMetrics(ServiceMetrics):
         )
         self.connections = self.register.gauge(f"assay_{service}_http_connections", "Connections open.")
         self.connections_cut = self.register.counter(
-            f"assay_{service}_http_connections_cut_total", "Connections cut off, by reason.", "reason"
+            f"assay_{service}_http_connections_cut_total",
+            "Connections cut off, and requests refused before they were read, by [reason](#connections).",
+            "reason",
         )
+        self.connections_cut.labels("no_room")  # from 0: see `expect_failures`
         self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:

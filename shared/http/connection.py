@@ -203,7 +203,8 @@ class Connection(HttpToolsProtocol):
                 self._answer(refusal)
 
     def _answer(self, refusal: _Refusal) -> None:
-        self.transport.write(_answer_of(refusal))
+        request_id = self._all.refusals.tell(refusal.reason, refusal.status)
+        self.transport.write(_answer_of(refusal, request_id))
         self._close()
 
     def _close(self) -> None:
@@ -259,9 +260,10 @@ class Connection(HttpToolsProtocol):
             self._watch_untaken()
 
 
-def _answer_of(refusal: _Refusal) -> bytes:
+def _answer_of(refusal: _Refusal, request_id: str) -> bytes:
     headers = (
         *ON_DATA,
+        (b"x-request-id", request_id.encode()),
         (b"content-type", b"text/plain; charset=utf-8"),
         (b"content-length", str(len(refusal.detail)).encode()),
         (b"connection", b"close"),

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import structlog
 
+from shared.http.refusals import Refusals
 from shared.metrics import HttpMetrics
 
 log = structlog.get_logger()
@@ -34,6 +35,7 @@ class Connections:
         if self._max < connections_max:
             log.warning("connections_limited", wanted=connections_max, by_open_files=self._max)
         self._open = 0
+        self.refusals = Refusals()
         # Those without a request in hand, in the order in which they became so: the first has waited longest.
         self._idle: dict[Member, None] = {}
         if metrics is not None:

@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
+from structlog.testing import capture_logs
 
 from shared.http import connection
 from shared.http.connections import Connections
@@ -132,7 +133,7 @@ async def test_requests_in_hand_make_no_room_and_a_newcomer_is_told_to_come_back
         working = [await server.opened(head("GET", "/wait")) for _ in range(2)]
         await wait_until(lambda: server.waiting == 2)
 
-        with await asyncio.to_thread(Wire, server.port) as newcomer:
+        with capture_logs() as events, await asyncio.to_thread(Wire, server.port) as newcomer:
             refused = await answer_of(newcomer)
         server.let_go.set()
         answers = [await answer_of(wire) for wire in working]
@@ -140,6 +141,11 @@ async def test_requests_in_hand_make_no_room_and_a_newcomer_is_told_to_come_back
         assert refused is not None
         assert (refused.status, server.cut("no_room")) == (503, 1)
         assert int(refused.headers["retry-after"]) >= 1
+        [line] = [event for event in events if event["event"] == "request_refused"]
+        assert line == {
+            "event": "request_refused", "log_level": "info", "status": 503, "reason": "no_room", "untold": 0,
+            "request_id": refused.headers["x-request-id"],
+        }  # fmt: skip
         assert [answer and answer.body for answer in answers] == [b"let go", b"let go"]
         assert await asked(working[0]) == 200
 

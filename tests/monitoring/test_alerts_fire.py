@@ -17,9 +17,10 @@ from services.worker.schedules import MINUTE, SCHEDULES, last_successes
 from shared import queue
 from shared.tasks import end_tasks
 from tests.builders import a_score
+from tests.hostile.raw import head, wires
 from tests.integration.test_run_now import run_now
 from tests.monitoring.test_files import PANELS, RULES
-from tests.monitoring.watched import Watched
+from tests.monitoring.watched import CONNECTIONS_MAX, Watched
 from tests.stack import Project
 from tests.system.processes import ROOT
 from tests.waiting import wait_until
@@ -214,6 +215,21 @@ async def _repeating(*works: Callable[[], Any]) -> AsyncIterator[None]:
         yield
     finally:
         await end_tasks(repeating)
+
+
+@provokes("AssayConnectionsFull")
+async def test_every_connection_has_a_request_in_hand(watched: Watched, alerts: tuple[str, ...]) -> None:
+    lines = [f"{name}: {text}".encode() for name, text in watched.project.headers.items()]
+    unfinished = head("POST", "/v1/scores", *lines, b"Content-Length: 100")
+
+    def come_in_crowds() -> None:
+        with wires(watched.ingest.port, CONNECTIONS_MAX) as crowd:
+            for wire in crowd:
+                wire.send(unfinished)
+            with wires(watched.ingest.port, CONNECTIONS_MAX):
+                pass
+
+    await watched.fires(*alerts, meanwhile=lambda: asyncio.to_thread(come_in_crowds))
 
 
 @provokes("AssayRedisNotDurable", "AssayRedisMemory")

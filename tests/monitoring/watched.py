@@ -18,12 +18,14 @@ from tests.system.processes import Service
 from tests.waiting import wait_until
 
 PATIENCE_SECONDS = 120.0
+CONNECTIONS_MAX = 64
 
 SETTINGS = {
     "ASSAY_WORKER_ROLES": "persist",
     "ASSAY_REDIS_TIMEOUT_SECONDS": "2",
     "ASSAY_QUEUE_ENTRIES_MAX": "200",
     "ASSAY_API_POOL_SIZE": "2",
+    "ASSAY_CONNECTIONS_MAX": str(CONNECTIONS_MAX),
     "ASSAY_QUERY_TIMEOUT_MS": "4000",
 }
 
