@@ -32,6 +32,12 @@ async def ask_for_schedule(redis: Redis, name: str) -> None:
     await ArqRedis(redis.connection_pool, **_OPTIONS).enqueue_job(name)
 
 
+async def ask_once(redis: Redis, name: str, delay_seconds: float) -> None:
+    """Let one worker of the role `jobs` run it, after a while, however many ask until it has ended. If its worker is
+    killed meanwhile, asking is in vain until arq's time for the job is over."""
+    await ArqRedis(redis.connection_pool, **_OPTIONS).enqueue_job(name, _job_id=name, _defer_by=delay_seconds)
+
+
 _OPTIONS: dict[str, Any] = {
     "default_queue_name": QUEUE_NAME,
     "job_serializer": msgspec.msgpack.encode,

@@ -4,8 +4,10 @@ That is noted in Redis, not in a process. So what comes once a night is known af
 that the schedules stand still, also one that runs none of them.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any, cast
 
+from arq.cron import next_cron
 from msgspec import Struct
 from redis.asyncio import Redis
 
@@ -37,6 +39,17 @@ SCHEDULES = (
     Schedule("housekeeping", 30 * MINUTE, {"minute": {11, 41}, "second": {30}}, 10 * MINUTE),
     Schedule("tidy_consumers", 30 * MINUTE, {"minute": {5, 35}, "second": {0}}),
 )
+
+
+def next_time(schedule: Schedule, after: datetime) -> datetime:
+    """When it comes round after that moment."""
+    return next_cron(after.astimezone(), **cast(dict[str, Any], schedule.when))
+
+
+async def is_overdue(redis: Redis, schedule: Schedule, now: datetime) -> bool:
+    """Whether its time has come and gone since it last succeeded."""
+    last = (await last_successes(redis)).get(schedule.name)
+    return last is not None and next_time(schedule, datetime.fromtimestamp(last, UTC)) < now
 
 
 async def note_success(redis: Redis, name: str, now: datetime) -> None:

@@ -31,10 +31,18 @@ from services.worker.jobs.running import BackgroundJobs, Work, stale_jobs
 from services.worker.jobs.tidy_consumers import tidy_consumers
 from services.worker.jobs.verify_rollups import verify_rollups
 from services.worker.metrics import WorkerMetrics
-from services.worker.schedules import SCHEDULES, Schedule, note_differences, note_start, note_success
+from services.worker.schedules import (
+    MINUTE,
+    SCHEDULES,
+    Schedule,
+    is_overdue,
+    note_differences,
+    note_start,
+    note_success,
+)
 from services.worker.settings import Settings
 from shared.clock import utc_now
-from shared.job_queue import ask_to_run, open_arq
+from shared.job_queue import ask_once, ask_to_run, open_arq
 from shared.jobs import QUEUE_NAME, RUN_JOB, JobKind
 from shared.log_text import words_of
 from shared.postgres import Pool
@@ -45,6 +53,9 @@ log = structlog.get_logger()
 RECENT = timedelta(days=2)
 COMPLETION_WAIT_SECONDS = 20
 ASK_SECONDS_MAX = 60
+RUN_OVERDUE = "run_overdue"
+OVERDUE_DELAY_SECONDS = 10  # after a start: what comes round in that time has run, and scores have begun to flow
+OVERDUE_SECONDS_MAX = sum(schedule.timeout_seconds for schedule in SCHEDULES) + MINUTE
 POLL_SECONDS = 0.1  # what a replay of one score waits for at the most
 
 Job = Callable[[], Coroutine[Any, Any, None]]
@@ -157,10 +168,18 @@ class Jobs:
     async def tidy_consumers(self) -> None:
         await tidy_consumers(self._redis, self._shards)
 
+    async def run_overdue(self, _context: dict[str, Any]) -> None:
+        """What has missed its time while no worker had this role. One after the other, so that background jobs and the
+        schedule keep their connections; the longest last, as the others would wait for it."""
+        for schedule in sorted(SCHEDULES, key=lambda one: one.timeout_seconds):
+            if await is_overdue(self._redis, schedule, utc_now()):
+                await self.run_scheduled(schedule)
+
     async def run_scheduled(self, schedule: Schedule) -> None:
-        """One that fails says so and waits for its next time: arq would only log its arguments."""
+        """One that fails or takes too long says so and waits for its next time: arq would only log its arguments."""
         try:
-            await self._scheduled[schedule.name]()
+            async with asyncio.timeout(schedule.timeout_seconds):
+                await self._scheduled[schedule.name]()
             await note_success(self._redis, schedule.name, utc_now())
         except Exception as error:  # noqa: BLE001 - told, counted, and tried again at its next time
             self._metrics.schedule_runs.labels(schedule.name, "failed").inc()
@@ -173,9 +192,14 @@ class Jobs:
         redis_pool = await open_arq(self._redis_url)
         with suppress(RedisError):  # it is full: then nothing is noted
             await note_start(self._redis, utc_now())
-        ask = cast(WorkerCoroutine, self.ask)
+            await ask_once(self._redis, RUN_OVERDUE, OVERDUE_DELAY_SECONDS)
+        ask, run_overdue = cast(WorkerCoroutine, self.ask), cast(WorkerCoroutine, self.run_overdue)
         return Worker(
-            functions=[func(ask, name=RUN_JOB, timeout=ASK_SECONDS_MAX, max_tries=3, keep_result=0)],
+            functions=[
+                func(ask, name=RUN_JOB, timeout=ASK_SECONDS_MAX, max_tries=3, keep_result=0),
+                # One that a stop has interrupted goes on at the next start: it looks anew at what is overdue.
+                func(run_overdue, name=RUN_OVERDUE, timeout=OVERDUE_SECONDS_MAX, max_tries=1000, keep_result=0),
+            ],
             cron_jobs=[self._cron_of(schedule) for schedule in SCHEDULES],
             redis_pool=redis_pool,
             queue_name=QUEUE_NAME,
@@ -195,7 +219,7 @@ class Jobs:
         return cron(
             cast(WorkerCoroutine, run),
             name=schedule.name,
-            timeout=schedule.timeout_seconds,
+            timeout=schedule.timeout_seconds + MINUTE,  # its own comes first, and is told
             run_at_startup=schedule.at_start,
             keep_result=0,
             max_tries=1,
