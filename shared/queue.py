@@ -9,6 +9,7 @@ Streams are numbered: twice the shard's number, and one more for its bulk stream
 """
 
 import binascii
+import re
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
@@ -23,6 +24,9 @@ FIELD = b"e"
 # 2^20 entries of one millisecond and stream come before the next one's; 2^42 ms last until the year 2109.
 _SEQUENCE_BITS = 21
 _BULK_IS_LATER = 1 << 20
+
+_KEY = re.compile(rb"assay:scores:(\d{1,9})(:bulk)?")
+_SCAN_KEYS = 1000
 
 _ENTRY_ID_PART_MAX = (1 << 64) - 1  # Redis's own limit
 
@@ -56,6 +60,12 @@ def streams_of(shards: int) -> range:
 def key_of(stream: int) -> str:
     """The stream's key in Redis."""
     return f"assay:scores:{stream // 2}" + (":bulk" if stream % 2 else "")
+
+
+def _stream_at(key: bytes) -> int | None:
+    """The number of the stream with that key, if it is one of scores."""
+    found = _KEY.fullmatch(key)
+    return None if found is None else 2 * int(found[1]) + (found[2] is not None)
 
 
 def label_of(stream: int) -> str:
@@ -200,6 +210,18 @@ async def states(redis: Redis, shards: int) -> tuple[int, list[StreamState]]:
     after_ms = _in_ms(after)
     found = [_state(stream, after_ms, *answers[stream * 3 : stream * 3 + 3]) for stream in streams_of(shards)]
     return _in_ms(before), found
+
+
+async def stranded(redis: Redis, shards: int) -> dict[int, int]:
+    """How many entries wait in each stream of scores that is none of these shards': it has some only if somebody counts
+    or has counted with more of them. Nobody who counts with these reads it."""
+    read = streams_of(shards)
+    found = {}
+    async for key in redis.scan_iter(match="assay:scores:*", count=_SCAN_KEYS, _type="stream"):
+        stream = _stream_at(key)
+        if stream is not None and stream not in read and (entries := await redis.xlen(key)):
+            found[stream] = entries
+    return found
 
 
 def _in_ms(time: Any) -> int:

@@ -1,5 +1,5 @@
-"""Keep the worker's gauges up to date: what is in the queue and among the dead letters, and when each schedule last
-succeeded. Every worker tells all of it, whatever its roles."""
+"""Keep the worker's gauges up to date: what is in the queue, read or not, and among the dead letters, and when each
+schedule last succeeded. Every worker tells all of it, whatever its roles."""
 
 import asyncio
 import math
@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from contextlib import suppress
 
+import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -14,8 +15,11 @@ from services.worker.metrics import WorkerMetrics
 from services.worker.schedules import SCHEDULES, last_differences, last_successes
 from shared import dead_letters, queue
 
+log = structlog.get_logger()
+
 TELL_SECONDS = 1.0
 PLACES_SECONDS = 5.0  # there can be very many dead letters
+STRANDED_SECONDS = 5.0  # it looks at the names of all keys
 
 
 class Gauges:
@@ -24,6 +28,8 @@ class Gauges:
         self._metrics = metrics
         self._shards = shards
         self._places_at = -math.inf  # monotonic
+        self._stranded_at = -math.inf  # monotonic
+        self._stranded: dict[int, int] = {}
 
     async def run(self) -> None:
         while True:
@@ -35,6 +41,7 @@ class Gauges:
         self._metrics.tell_queue(*await queue.states(self._redis, self._shards))
         await self._tell_schedules()
         await self._tell_dead_letters(time.monotonic())
+        await self._tell_stranded(time.monotonic())
 
     async def _tell_schedules(self) -> None:
         successes = await last_successes(self._redis)
@@ -51,3 +58,14 @@ class Gauges:
         counts = Counter(stream for stream, _ in await dead_letters.places(self._redis))
         self._metrics.tell_dead_letters({stream: counts[stream] for stream in queue.streams_of(self._shards)} | counts)
         self._places_at = now
+
+    async def _tell_stranded(self, now: float) -> None:
+        if now < self._stranded_at + STRANDED_SECONDS:
+            return
+        found = await queue.stranded(self._redis, self._shards)
+        for stream in found.keys() - self._stranded.keys():
+            label, entries = queue.label_of(stream), found[stream]
+            log.error("scores_stranded", stream=label, entries=entries, shards=self._shards)
+        self._metrics.tell_stranded(dict.fromkeys(self._stranded, 0) | found)
+        self._stranded = found
+        self._stranded_at = now

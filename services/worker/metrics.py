@@ -47,6 +47,11 @@ class WorkerMetrics(ServiceMetrics):
         self.queue_oldest_seconds = register.gauge(
             "assay_worker_queue_oldest_seconds", "Age of the oldest unfinished batch.", "stream"
         )
+        self.queue_stranded_entries = register.gauge(
+            "assay_worker_queue_stranded_entries",
+            "Batches in a stream beyond `ASSAY_QUEUE_SHARDS`, which nobody reads.",
+            "stream",
+        )
         self.rollup_differences = register.gauge(
             "assay_worker_rollup_differences",
             "Rollup buckets that differed from the rows when they were last verified.",
@@ -82,6 +87,11 @@ class WorkerMetrics(ServiceMetrics):
             self.queue_entries.labels(label).set(state.entries)
             self.queue_pending_entries.labels(label).set(state.pending)
             self.queue_oldest_seconds.labels(label).set(state.age_seconds(now_ms))
+
+    def tell_stranded(self, count_of: Mapping[int, int]) -> None:
+        """`count_of` has 0 for a stream that has none any more."""
+        for stream, count in count_of.items():
+            self.queue_stranded_entries.labels(label_of(stream)).set(count)
 
     def tell_dead_letters(self, count_of: Mapping[int, int]) -> None:
         """`count_of` has every stream, also those that have none."""

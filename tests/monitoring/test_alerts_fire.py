@@ -258,6 +258,17 @@ async def test_an_entry_can_t_be_read(watched: Watched, alerts: tuple[str, ...])
     await watched.is_quiet(*alerts)
 
 
+@provokes("AssayScoresStranded")
+async def test_an_entry_waits_beyond_the_shards(watched: Watched, alerts: tuple[str, ...]) -> None:
+    async with Redis.from_url(watched.house.redis.url) as redis:
+        beyond = queue.key_of(queue.streams_of(8).stop)
+        await redis.xadd(beyond, {queue.FIELD: await _an_entry(watched, redis)})
+        await watched.fires(*alerts)
+
+        await redis.delete(beyond)
+        await watched.is_quiet(*alerts)
+
+
 @provokes("AssayRejects", "AssayRefusals")
 async def test_a_sender_breaks_a_rule_and_another_sends_what_is_malformed(
     watched: Watched, alerts: tuple[str, ...]
