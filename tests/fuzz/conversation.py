@@ -80,12 +80,18 @@ def _config() -> uvicorn.Config:
     return config
 
 
+@cache
+def _connections() -> Connections:
+    """One for all inputs: each would log its first refusal."""
+    return Connections()
+
+
 async def _converse(data: bytes, piece: int) -> None:
     failures: list[Any] = []
     misled.clear()
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: failures.append(context))
     state, transport = ServerState(), _Transport()
-    connection = Connection(Connections(), _config(), state, {})
+    connection = Connection(_connections(), _config(), state, {})
     connection.connection_made(transport)
     for at in range(0, len(data), piece):
         if transport.closed:
