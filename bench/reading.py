@@ -13,6 +13,8 @@ from msgspec import Struct
 from bench.figures import Goal
 from bench.filling import DAYS, NAMES, SCORES_PER_TRACE
 
+COMMONEST, CATEGORY = "metric_01", "metric_03"  # of all names, and of those whose values are labels
+
 Ask = Callable[[random.Random], tuple[str, dict[str, Any]]]
 """A path below /v1 and its parameters; the dice choose which name, trace or moment."""
 
@@ -66,7 +68,14 @@ def _from_rollups() -> list[Read]:
             lambda dice: ("scores/trends", {"name": _name(dice), "granularity": "day", **_days(90)}),
             statistic,
         ),
-        Read("trend of the commonest name, 90 days", _trend, statistic, _RAW_TREND, 30),
+        Read("trend of the commonest name, 90 days", _trend_in("UTC"), statistic, _RAW_TREND, 30),
+        Read("trend of the commonest name, 90 days, Asia/Kolkata", _trend_in("Asia/Kolkata"), statistic, count=30),
+        Read("trend of the commonest name, 90 days, Europe/Berlin", _trend_in("Europe/Berlin"), statistic, count=30),
+        Read("trend of the commonest category, 90 days, UTC", _trend_in("UTC", CATEGORY), statistic, count=30),
+        Read("trend of the commonest category, 90 days, Asia/Kolkata", _trend_in("Asia/Kolkata", CATEGORY), count=30),
+        Read("trend of the commonest category, 90 days, Europe/Berlin", _trend_in("Europe/Berlin", CATEGORY), count=30),
+        # No goal: 2,160 buckets.
+        Read("trend of the commonest name by hour, 90 days", _trend_in("UTC", granularity="hour"), count=30),
         Read(
             "trend of one name by hour, 7 days",
             lambda dice: ("scores/trends", {"name": _name(dice), "granularity": "hour", **_days(7)}),
@@ -95,7 +104,7 @@ def _from_rows() -> list[Read]:
         ),
         Read(
             "aggregate with percentiles of the commonest name, 7 days",
-            lambda _: ("scores/aggregate", {"name": "metric_01", **_days(7)}),
+            lambda _: ("scores/aggregate", {"name": COMMONEST, **_days(7)}),
             count=20,
         ),
         Read(
@@ -129,7 +138,7 @@ _RAW_TREND = f"""
     SELECT date_trunc('day', scored_at), data_type, count(*), avg(numeric_value), min(numeric_value),
         max(numeric_value), stddev_samp(numeric_value)
     FROM scores
-    WHERE project_id = $1 AND name = 'metric_01' AND scored_at >= now() - interval '{DAYS} days'
+    WHERE project_id = $1 AND name = '{COMMONEST}' AND scored_at >= now() - interval '{DAYS} days'
     GROUP BY 1, 2
     """
 
@@ -138,8 +147,11 @@ def _aggregate(_dice: random.Random) -> tuple[str, dict[str, Any]]:
     return "scores/aggregate", _ROLLUPS_ONLY
 
 
-def _trend(_dice: random.Random) -> tuple[str, dict[str, Any]]:
-    return "scores/trends", {"name": "metric_01", "granularity": "day", **_days(90)}
+def _trend_in(timezone: str, name: str = COMMONEST, granularity: str = "day") -> Ask:
+    return lambda _: (
+        "scores/trends",
+        {"name": name, "granularity": granularity, "timezone": timezone, **_days(90)},
+    )
 
 
 def _name(dice: random.Random) -> str:
