@@ -58,6 +58,7 @@ async def open_pool(
             "tcp_keepalives_interval": "10",
             "tcp_keepalives_count": "3",
             "timezone": "UTC",
+            "extra_float_digits": "1",  # a double as text names it and no other: rollups add up what that says
             "plan_cache_mode": plans,
             "jit": "off",
         },

@@ -47,6 +47,7 @@ FROM scores
 CROSS JOIN LATERAL (
     VALUES
         ('quarter', date_bin('15 minutes', scored_at, 'epoch')),
+        ('hour', date_bin('1 hour', scored_at, 'epoch')),
         ('day', date_bin('1 day', scored_at, 'epoch')),
         ('month', date_trunc('month', scored_at, 'UTC'))
 ) AS w (width, bucket)
@@ -73,8 +74,11 @@ async def rebuild(connection: Connection, project_ids: Sequence[UUID]) -> int:
     return 0
 
 
+_SESSION = {"timezone": "UTC", "extra_float_digits": "1"}  # as in the services' pools
+
+
 async def _run(action: str, url: str, project: UUID | None) -> int:
-    connection = await asyncpg.connect(url, timeout=10, server_settings={"timezone": "UTC"})
+    connection = await asyncpg.connect(url, timeout=10, server_settings=_SESSION)
     try:
         rows = await connection.fetch("SELECT id FROM projects WHERE $1::uuid IS NULL OR id = $1 ORDER BY id", project)
         chosen = [row["id"] for row in rows]

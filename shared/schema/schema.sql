@@ -361,9 +361,10 @@ CREATE FUNCTION lock_scores_alone(project_ids uuid[]) RETURNS void LANGUAGE sql 
 $$;
 
 -- Each value becomes a decimal once, not three times: OFFSET 0 keeps the planner from copying the expression.
--- The triggers run with the rights of the tables' owner, so that nobody needs the right to write rollups.
+-- The triggers run with the rights of the tables' owner, so that nobody needs the right to write rollups. And with
+-- doubles as the shortest decimals that name them, whatever the session has set: what is taken is what was added.
 CREATE FUNCTION add_to_score_rollups() RETURNS trigger LANGUAGE plpgsql
-    SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SECURITY DEFINER SET search_path = public, pg_temp SET extra_float_digits = 1 AS $$
 BEGIN
     INSERT INTO score_rollups AS r
         (project_id, width, bucket, name, data_type, source, environment, label, count, sum, sum_squares, min, max)
@@ -381,6 +382,8 @@ BEGIN
     ),
     buckets AS (
         SELECT 'quarter' AS width, quarter AS bucket, * FROM quarters
+        UNION ALL
+        SELECT 'hour', date_bin('1 hour', quarter, 'epoch'), * FROM quarters
         UNION ALL
         SELECT 'day', date_bin('1 day', quarter, 'epoch'), * FROM quarters
         UNION ALL
@@ -406,7 +409,8 @@ $$;
 -- ten thousand environments of one quarter must not read that quarter ten thousand times. And by LATERAL and ON
 -- CONFLICT only, which go by the index: a join of so many with so many goes wrong where the planner expects few.
 CREATE FUNCTION take_from_score_rollups() RETURNS trigger LANGUAGE plpgsql
-    SECURITY DEFINER SET plan_cache_mode = force_custom_plan SET search_path = public, pg_temp AS $$
+    SECURITY DEFINER SET plan_cache_mode = force_custom_plan SET search_path = public, pg_temp
+    SET extra_float_digits = 1 AS $$
 DECLARE
     gone score_rollups[];
 BEGIN
@@ -421,6 +425,7 @@ BEGIN
         CROSS JOIN LATERAL (
             VALUES
                 ('quarter', date_bin('15 minutes', scored_at, 'epoch')),
+                ('hour', date_bin('1 hour', scored_at, 'epoch')),
                 ('day', date_bin('1 day', scored_at, 'epoch')),
                 ('month', date_trunc('month', scored_at, 'UTC'))
         ) AS w (width, bucket)
@@ -430,7 +435,8 @@ BEGIN
     );
     PERFORM subtract_from_score_rollups(gone);
     PERFORM read_quarter_extremes_again(gone);
-    PERFORM read_extremes_again(gone, 'day', '1 day', 'quarter');  -- from the quarters: hence after them
+    PERFORM read_extremes_again(gone, 'hour', '1 hour', 'quarter');  -- from the quarters: hence after them
+    PERFORM read_extremes_again(gone, 'day', '1 day', 'hour');
     PERFORM read_extremes_again(gone, 'month', '1 month', 'day');
     RETURN NULL;
 END

@@ -81,7 +81,7 @@ async def test_the_command_tells_what_differs_and_mends_one_project(
     assert "2 projects, 4 buckets differ" in told
     assert (await command(database_url, "rebuild", "--project", str(project.id)))[:2] == (
         0,
-        f"{project.id}  3 buckets\n",
+        f"{project.id}  4 buckets\n",
     )
 
     code, told, _ = await command(database_url, "verify", "--project", str(project.id))
@@ -109,6 +109,6 @@ async def test_scores_that_come_in_meanwhile_are_in_the_rebuilt_rollups(
         await asyncio.wait({rebuilding}, timeout=0.2)
         assert not rebuilding.done()
 
-    assert await rebuilding == 3
-    assert await writer.fetchval("SELECT sum(count) FROM score_rollups") == 3
+    assert await rebuilding == 4
+    assert await writer.fetchval("SELECT sum(count) FROM score_rollups") == 4
     await writer.close()

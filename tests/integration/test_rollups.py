@@ -2,13 +2,15 @@
 
 import asyncio
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import asyncpg
 import pytest
 
-from services.worker.jobs.verify_rollups import verify_project
+from services.worker.jobs.verify_rollups import verify_project, verify_rollups
 from services.worker.rollups import rebuild_project
+from shared.postgres import open_pool
 from tests.integration.rows import NOON, insert
 from tests.stack import Project, make_project
 
@@ -51,7 +53,7 @@ async def test_deleting_a_row_takes_its_share_away(connection: asyncpg.Connectio
     assert await verify_project(connection, project.id) == []
 
 
-@pytest.mark.parametrize("gone", ["a", "b", "c", "d", "e", "f"])
+@pytest.mark.parametrize("gone", ["a", "b", "c", "d", "e", "f", "g"])
 async def test_extremes_come_back_when_their_holder_goes(
     connection: asyncpg.Connection, project: Project, gone: str
 ) -> None:
@@ -64,6 +66,7 @@ async def test_extremes_come_back_when_their_holder_goes(
         {"id": "d", "value": 0},
         {"id": "e", "value": 9, "scored_at": NOON + timedelta(days=9)},
         {"id": "f", "value": 9, "scored_at": NOON + timedelta(days=40)},
+        {"id": "g", "value": -1, "scored_at": NOON + timedelta(minutes=20)},
     )
 
     await connection.execute("DELETE FROM scores WHERE id = $1", gone)
@@ -85,6 +88,32 @@ async def test_an_update_by_hand_keeps_rollups_exact(connection: asyncpg.Connect
     await connection.execute("UPDATE scores SET numeric_value = 7, scored_at = scored_at + interval '1 day'")
 
     assert await verify_project(connection, project.id) == []
+
+
+async def test_what_a_session_says_of_digits_changes_nothing(connection: asyncpg.Connection, project: Project) -> None:
+    """With fewer, 0.1 + 0.2 would be added as 0.30000000000000004 and taken away as 0.3, or the other way around."""
+    await insert(connection, project.id, {"id": "a", "value": 0.1 + 0.2}, {"id": "b", "value": 1 / 3})
+
+    await connection.execute("SET extra_float_digits = 0")
+    await insert(connection, project.id, {"id": "c", "value": 2 / 3})
+    await connection.execute("DELETE FROM scores WHERE id = 'a'")
+    await connection.execute("RESET extra_float_digits")
+
+    assert (await day(connection))["sum"] == Decimal("0.3333333333333333") + Decimal("0.6666666666666666")
+    assert await verify_project(connection, project.id) == []
+
+
+async def test_what_a_database_says_of_digits_changes_nothing_for_the_services(
+    connection: asyncpg.Connection, database_url: str, project: Project
+) -> None:
+    await insert(connection, project.id, {"id": "a", "value": 0.1 + 0.2})
+    database = await connection.fetchval("SELECT current_database()")
+    await connection.execute(f"ALTER DATABASE {database} SET extra_float_digits = 0")
+
+    pool = await open_pool(database_url, size_max=1, statement_timeout_ms=10_000, name="test")
+
+    assert await verify_rollups(pool) == []
+    await pool.close()
 
 
 async def test_a_long_label_fits(connection: asyncpg.Connection, project: Project) -> None:
@@ -133,6 +162,7 @@ async def test_writers_at_the_same_time_lose_nothing(database_url: str, project:
     ("width", "told"),
     [
         ("quarter", [("quarter", 5, 1)]),
+        ("hour", [("hour", 5, 1)]),
         ("day", [("day", 5, 1), ("month", 1, 5)]),  # months are compared with their days
         ("month", [("month", 5, 1)]),
     ],

@@ -10,7 +10,7 @@ import pytest
 
 from deploy.local.binaries import postgres_binary
 from services.worker.jobs.verify_rollups import verify_project
-from shared.schema.runner import RIGHTS_FILE, SCHEMA_FILE, migrate, migrations, wait_for_schema
+from shared.schema.runner import RIGHTS_FILE, SCHEMA_FILE, migrate, migrations, wait_for_schema, wanted_version
 from tests.integration.rows import NOON, insert
 
 
@@ -77,6 +77,55 @@ async def test_rollups_of_months_are_filled_from_the_days_that_are_there(bare_da
 
     assert await connection.fetchval("SELECT count(*) FROM score_rollups WHERE width = 'month'") == 3
     assert await verify_project(connection, project_id) == []
+    await connection.close()
+
+
+async def test_rollups_of_hours_are_filled_from_the_quarters_that_are_there(bare_database_url: str) -> None:
+    connection, project_id = await at_version(bare_database_url, 6), uuid4()
+    values = [1e15, 0.1, -1e9, 1 / 3, 1e300, 5e-324, "x", "y", "x", True, False]
+    rows = [
+        {"id": str(n), "value": values[n % 11], "scored_at": NOON + timedelta(minutes=7 * n), "source": "SDK"}
+        for n in range(99)
+    ]
+    await insert(connection, project_id, *rows)
+
+    await migrate(bare_database_url)
+    await insert(connection, project_id, {"id": "new", "value": 0.2, "scored_at": NOON + timedelta(minutes=50)})
+    await connection.execute("DELETE FROM scores WHERE numeric_value >= 1e15")
+
+    assert await connection.fetchval("SELECT count(DISTINCT bucket) FROM score_rollups WHERE width = 'hour'") == 12
+    assert await verify_project(connection, project_id) == []
+    await connection.close()
+
+
+async def test_reads_go_on_and_writes_wait_while_hours_are_filled(bare_database_url: str) -> None:
+    writer, project_id = await at_version(bare_database_url, 6), uuid4()
+    migrating, reader = [await asyncpg.connect(bare_database_url) for _ in range(2)]
+    await insert(writer, project_id, {"id": "before"})
+
+    async with migrating.transaction():
+        await migrating.execute(migrations()[6].sql)
+        assert await reader.fetchval("SELECT sum(count) FROM score_rollups WHERE width = 'quarter'") == 1
+        assert await reader.fetchval("SELECT count(*) FROM scores") == 1
+        writing = asyncio.create_task(insert(writer, project_id, {"id": "meanwhile"}))
+        await asyncio.wait({writing}, timeout=0.2)
+        assert not writing.done()
+
+    await writing
+    assert await reader.fetchval("SELECT sum(count) FROM score_rollups WHERE width = 'hour'") == 2
+    for connection in (writer, migrating, reader):
+        await connection.close()
+
+
+async def test_a_service_of_this_release_waits_on_a_database_of_the_one_before(bare_database_url: str) -> None:
+    connection = await at_version(bare_database_url, wanted_version() - 1)
+    waiting = asyncio.create_task(wait_for_schema(bare_database_url, pause_seconds=0.01))
+    await asyncio.wait({waiting}, timeout=0.2)
+    assert not waiting.done()
+
+    await migrate(bare_database_url)
+
+    await asyncio.wait_for(waiting, 10)
     await connection.close()
 
 

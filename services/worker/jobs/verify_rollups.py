@@ -1,6 +1,6 @@
 """Compare the rollups with the rows they stand for and report every difference (SPEC 9). Changes nothing.
 
-Quarters and days are compared with the rows, months with the days.
+Quarters, hours and days are compared with the rows, months with the days.
 """
 
 from datetime import datetime, timedelta
@@ -55,7 +55,7 @@ async def verify_project(connection: Connection, project_id: UUID, since: dateti
     month = start.replace(day=1)
     differences: list[Difference] = []
     while start <= span["last"]:
-        differences += await _differences(connection, _OF_QUARTERS_AND_DAYS, project_id, start, start + SLICE)
+        differences += await _differences(connection, _OF_QUARTERS_HOURS_AND_DAYS, project_id, start, start + SLICE)
         start += SLICE
     while month <= span["last"]:
         differences += await _differences(connection, _OF_MONTHS, project_id, month, _next_month(month))
@@ -85,25 +85,30 @@ FROM (SELECT min(scored_at) AS first, max(scored_at) AS last FROM scores WHERE p
     (SELECT min(bucket) AS first, max(bucket) AS last FROM score_rollups WHERE project_id = $1) AS r
 """
 
-_OF_QUARTERS_AND_DAYS = """
+_OF_QUARTERS_HOURS_AND_DAYS = """
 WITH by_rows AS (
     SELECT
         w.width, date_bin(w.step, scored_at, 'epoch') AS bucket, name, data_type, source, environment,
         coalesce(categorical_value, boolean_value::text, '') AS label,
         count(*) AS count,
-        sum(numeric_value::text::numeric) AS sum,
-        sum(numeric_value::text::numeric * numeric_value::text::numeric) AS sum_squares,
+        sum(decimal_value) AS sum,
+        sum(decimal_value * decimal_value) AS sum_squares,
         min(numeric_value) AS min,
         max(numeric_value) AS max
-    FROM scores
-    CROSS JOIN (VALUES ('quarter', interval '15 minutes'), ('day', interval '1 day')) AS w (width, step)
-    WHERE project_id = $1 AND scored_at >= $2 AND scored_at < $3
+    FROM (
+        SELECT *, numeric_value::text::numeric AS decimal_value FROM scores
+        WHERE project_id = $1 AND scored_at >= $2 AND scored_at < $3
+        OFFSET 0
+    ) AS once_converted
+    CROSS JOIN (
+        VALUES ('quarter', interval '15 minutes'), ('hour', interval '1 hour'), ('day', interval '1 day')
+    ) AS w (width, step)
     GROUP BY 1, 2, 3, 4, 5, 6, 7
 ),
 by_rollup AS (
     SELECT width, bucket, name, data_type, source, environment, label, count, sum, sum_squares, min, max
     FROM score_rollups
-    WHERE project_id = $1 AND width IN ('quarter', 'day') AND bucket >= $2 AND bucket < $3
+    WHERE project_id = $1 AND width IN ('quarter', 'hour', 'day') AND bucket >= $2 AND bucket < $3
 )
 SELECT
     width, bucket, name, data_type, source, environment, label,
