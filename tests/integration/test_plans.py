@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import pytest
@@ -12,12 +13,14 @@ import pytest
 from deploy.local.postgres import EmbeddedPostgres
 from services.api.queries.scores import SPAN_STATEMENT, TRACE_STATEMENT, TRACES_STATEMENT, Position, list_statement
 from services.api.queries.statistics import percentiles_statement, rollup_statement, rows_statement
+from services.api.windows import Granularity, bucket_bounds
 from shared.filters import ScoreFilters
 from tests.conftest import url_of
 
 PROJECT = UUID(int=1)
 NOW = datetime(2025, 6, 1, tzinfo=UTC)
 WEEK_AGO = NOW - timedelta(days=7)
+KOLKATA = bucket_bounds(WEEK_AGO, NOW, Granularity.DAY, ZoneInfo("Asia/Kolkata"))
 AFTER = Position(1_740_000_000_000_000, "s1")
 
 Statement = Callable[[], tuple[str, list[Any]]]
@@ -92,6 +95,11 @@ def listing(after: Position | None = None, **filters: Any) -> Statement:
         ),
         pytest.param(
             "score_rollups_key",
+            lambda: rollup_statement(PROJECT, ScoreFilters(name=("name3",), start=WEEK_AGO, end=NOW), (), KOLKATA),
+            id="trend of one name in a zone of half hours",
+        ),
+        pytest.param(
+            "score_rollups_key",
             lambda: rollup_statement(PROJECT, ScoreFilters(name=("name3",)), ("source",), ()),
             id="aggregate by source",
         ),
@@ -126,3 +134,12 @@ async def test_the_ragged_end_of_a_window_reads_only_its_own_rows(filled_url: st
     plan = await plan_of(filled_url, *rollup_statement(PROJECT, window, (), ()))
 
     assert plan.count("using scores_by_time") + plan.count("on scores_by_time") == 2, plan
+
+
+async def test_many_spans_of_a_trend_are_each_looked_up_by_the_index(filled_url: str) -> None:
+    window = ScoreFilters(name=("name3",), start=WEEK_AGO, end=NOW)
+
+    plan = await plan_of(filled_url, *rollup_statement(PROJECT, window, (), KOLKATA))
+
+    looked_up = [line for line in plan.split("\n") if "Index Cond" in line and "bucket >= piece" in line]
+    assert len(looked_up) == 5, plan  # of numbers hours and quarters, of all else also days

@@ -225,7 +225,9 @@ async def test_a_window_holds_what_lies_in_it(stack: Stack, sent: Scores, one: i
 @given(
     batches,
     st.sampled_from(["hour", "day", "week", "month"]),
-    st.sampled_from(["UTC", "Asia/Kolkata", "America/St_Johns", "Europe/Berlin"]),
+    st.sampled_from(
+        ["UTC", "Asia/Kolkata", "Asia/Kathmandu", "America/St_Johns", "Europe/Berlin", "Australia/Lord_Howe"]
+    ),
 )
 async def test_each_bucket_of_a_trend_is_the_fold_of_its_scores(
     stack: Stack, sent: Scores, granularity: str, timezone: str

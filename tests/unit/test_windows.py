@@ -5,8 +5,9 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
+from msgspec.structs import replace
 
-from services.api.windows import BUCKETS_MAX, Granularity, Piece, Width, bucket_bounds, coarsest_of, cover
+from services.api.windows import BUCKETS_MAX, Granularity, Piece, Width, bucket_bounds, cover, cover_by_difference
 from shared.filters import Span
 
 HOUR, DAYS, WEEK, MONTH = Granularity
@@ -34,7 +35,7 @@ def hours(bounds: list[datetime]) -> list[float]:
 # Cover ----------------------------------------------------------------------------------------------------------------
 
 
-MONTHS_OF_ROLLUPS, DAYS_OF_ROLLUPS, QUARTERS_OF_ROLLUPS = Width
+MONTHS_OF_ROLLUPS, DAYS_OF_ROLLUPS, HOURS_OF_ROLLUPS, QUARTERS_OF_ROLLUPS = Width
 ROWS = None
 
 
@@ -57,7 +58,8 @@ def test_an_open_window_is_months_without_an_end() -> None:
 def test_ragged_ends_are_answered_by_what_is_finer_and_the_rest_of_them_by_rows() -> None:
     assert cover(span("2024-12-30T22:07", "2025-03-04T00:20")) == (
         Piece(ROWS, span("2024-12-30T22:07", "2024-12-30T22:15")),
-        Piece(QUARTERS_OF_ROLLUPS, span("2024-12-30T22:15", "2024-12-31")),
+        Piece(QUARTERS_OF_ROLLUPS, span("2024-12-30T22:15", "2024-12-30T23:00")),
+        Piece(HOURS_OF_ROLLUPS, span("2024-12-30T23:00", "2024-12-31")),
         Piece(DAYS_OF_ROLLUPS, span("2024-12-31", "2025-01-01")),
         Piece(MONTHS_OF_ROLLUPS, span("2025-01-01", "2025-03-01")),
         Piece(DAYS_OF_ROLLUPS, span("2025-03-01", "2025-03-04")),
@@ -79,17 +81,17 @@ def test_a_window_within_a_quarter_is_rows() -> None:
     assert cover(window) == (Piece(ROWS, window),)
 
 
-def test_a_window_within_a_day_is_quarters() -> None:
-    window = span("2025-03-01T10:00", "2025-03-01T11:15")
+def test_a_window_within_a_day_is_hours_and_what_is_left_of_it_quarters() -> None:
+    assert cover(span("2025-03-01T10:00", "2025-03-01T11:15")) == (
+        Piece(HOURS_OF_ROLLUPS, span("2025-03-01T10:00", "2025-03-01T11:00")),
+        Piece(QUARTERS_OF_ROLLUPS, span("2025-03-01T11:00", "2025-03-01T11:15")),
+    )
+
+
+def test_a_window_that_holds_no_whole_hour_is_quarters() -> None:
+    window = span("2025-03-01T10:15", "2025-03-01T11:45")
 
     assert cover(window) == (Piece(QUARTERS_OF_ROLLUPS, window),)
-
-
-@pytest.mark.parametrize("coarsest", [*Width, None])
-def test_buckets_of_a_trend_are_answered_by_nothing_coarser_than_where_they_begin(coarsest: Width | None) -> None:
-    window = span("2025-03-01", "2025-05-01")
-
-    assert cover(window, coarsest) == (Piece(coarsest, window),)
 
 
 def test_a_window_is_an_interval_of_real_time_also_across_a_change_of_clocks() -> None:
@@ -99,29 +101,110 @@ def test_a_window_is_an_interval_of_real_time_also_across_a_change_of_clocks() -
     assert cover(window) == (Piece(QUARTERS_OF_ROLLUPS, span("2025-03-30T00:45", "2025-03-30T01:15")),)
 
 
-@pytest.mark.parametrize(("end", "start"), [("2025-03-01", "2025-03-01"), ("2025-03-01", "2025-03-05")])
-def test_an_empty_window_has_no_pieces(start: str, end: str) -> None:
-    assert cover(span(start, end)) == ()
+# Cover of a trend -----------------------------------------------------------------------------------------------------
+
+
+def trend(zone: str, start: str, end: str, granularity: Granularity = DAYS) -> tuple[Piece, ...]:
+    """Of a window in UTC and the zone's buckets."""
+    return cover(span(start, end), buckets(zone, start, end, granularity))
+
+
+def widths(pieces: tuple[Piece, ...]) -> set[Width | None]:
+    return {piece.width for piece in pieces}
 
 
 @pytest.mark.parametrize(
-    ("zone", "width"),
+    ("granularity", "width"),
     [
-        ("UTC", Width.DAY), ("Europe/Berlin", Width.QUARTER), ("Asia/Kolkata", Width.QUARTER),
-        ("Asia/Kathmandu", Width.QUARTER), ("America/St_Johns", Width.QUARTER),
+        (MONTH, MONTHS_OF_ROLLUPS),
+        (WEEK, DAYS_OF_ROLLUPS),
+        (DAYS, DAYS_OF_ROLLUPS),
+        (HOUR, HOURS_OF_ROLLUPS),
     ],
-)  # fmt: skip
-def test_the_days_of_todays_zones_begin_at_quarters_of_an_hour(zone: str, width: Width) -> None:
-    assert coarsest_of(buckets(zone, "2025-01-01", "2025-12-31")) is width
+)
+def test_buckets_in_utc_are_one_piece_of_rollups_of_their_length(granularity: Granularity, width: Width) -> None:
+    window = span("2025-09-01", "2025-12-01")
+
+    assert trend("UTC", "2025-09-01", "2025-12-01", granularity) == (Piece(width, window),)
 
 
-@pytest.mark.parametrize(("granularity", "width"), [(MONTH, Width.MONTH), (WEEK, Width.DAY), (HOUR, Width.QUARTER)])
-def test_months_in_utc_begin_with_the_rollups_of_months(granularity: Granularity, width: Width) -> None:
-    assert coarsest_of(buckets("UTC", "2025-01-01", "2025-04-30", granularity)) is width
+def test_days_of_a_zone_of_whole_hours_are_hours() -> None:
+    window = span("2025-01-01", "2025-01-31")
+
+    assert trend("Europe/Berlin", "2025-01-01", "2025-01-31") == (Piece(HOURS_OF_ROLLUPS, window),)
 
 
-def test_days_of_a_zone_with_an_odd_offset_begin_nowhere_in_particular() -> None:
-    assert coarsest_of(buckets("Africa/Monrovia", "1960-01-01", "1960-02-01")) is None
+def test_months_of_a_zone_are_days_but_for_those_on_which_they_begin() -> None:
+    assert trend("Europe/Berlin", "2025-01-01", "2025-03-01", MONTH) == (
+        Piece(DAYS_OF_ROLLUPS, span("2025-01-01", "2025-01-31")),
+        Piece(HOURS_OF_ROLLUPS, span("2025-01-31", "2025-02-01")),
+        Piece(DAYS_OF_ROLLUPS, span("2025-02-01", "2025-02-28")),
+        Piece(HOURS_OF_ROLLUPS, span("2025-02-28", "2025-03-01")),
+    )
+
+
+def test_days_of_kolkata_are_hours_but_for_that_in_which_midnight_is() -> None:
+    assert trend("Asia/Kolkata", "2025-03-01", "2025-03-03") == (
+        Piece(HOURS_OF_ROLLUPS, span("2025-03-01", "2025-03-01T18:00")),
+        Piece(QUARTERS_OF_ROLLUPS, span("2025-03-01T18:00", "2025-03-01T19:00")),
+        Piece(HOURS_OF_ROLLUPS, span("2025-03-01T19:00", "2025-03-02T18:00")),
+        Piece(QUARTERS_OF_ROLLUPS, span("2025-03-02T18:00", "2025-03-02T19:00")),
+        Piece(HOURS_OF_ROLLUPS, span("2025-03-02T19:00", "2025-03-03")),
+    )
+
+
+def test_hours_of_kolkata_are_one_piece_of_quarters() -> None:
+    window = span("2025-03-01", "2025-03-08")
+
+    assert trend("Asia/Kolkata", "2025-03-01", "2025-03-08", HOUR) == (Piece(QUARTERS_OF_ROLLUPS, window),)
+
+
+def test_by_difference_a_day_is_the_longer_side_of_midnight_less_what_lies_on_the_shorter() -> None:
+    window, midnight = span("2025-03-01", "2025-03-02"), utc("2025-03-01T18:30")
+    quarters = Piece(QUARTERS_OF_ROLLUPS, span("2025-03-01T18:30", "2025-03-01T19:00"))
+    hours = Piece(HOURS_OF_ROLLUPS, span("2025-03-01T19:00", "2025-03-02"))
+
+    pieces = cover_by_difference(window, [midnight])
+
+    assert pieces == (
+        Piece(DAYS_OF_ROLLUPS, window, at=window.start),
+        quarters,
+        replace(quarters, at=window.start, sign=-1),
+        hours,
+        replace(hours, at=window.start, sign=-1),
+    )
+
+
+@pytest.mark.parametrize(("zone", "granularity"), [("UTC", DAYS), ("UTC", HOUR), ("Asia/Kolkata", HOUR)])
+def test_by_difference_nothing_is_taken_away_where_days_are_whole_or_cut_often(
+    zone: str, granularity: Granularity
+) -> None:
+    window, bounds = span("2025-03-01", "2025-03-08"), buckets(zone, "2025-03-01", "2025-03-08", granularity)
+
+    assert cover_by_difference(window, bounds) == cover(window, bounds)
+
+
+def test_lord_howe_needs_quarters_only_while_its_midnight_is_at_half_past() -> None:
+    pieces = trend("Australia/Lord_Howe", "2025-04-03", "2025-04-09")  # +11 until the 5th at 15:00 UTC, then +10:30
+
+    assert [piece.span.start for piece in pieces if piece.width is QUARTERS_OF_ROLLUPS] == [
+        utc(f"2025-04-0{day}T13:00") for day in (6, 7, 8)
+    ]
+
+
+def test_where_a_day_begins_inside_a_quarter_that_quarter_is_rows() -> None:
+    pieces = trend("Africa/Monrovia", "1960-01-01", "1960-01-03")  # 44 minutes and 30 seconds behind UTC
+
+    assert [piece.span for piece in pieces if piece.width is ROWS] == [
+        span("1960-01-01T00:30", "1960-01-01T00:45"),
+        span("1960-01-02T00:30", "1960-01-02T00:45"),
+    ]
+    assert widths(pieces) == {ROWS, QUARTERS_OF_ROLLUPS, HOURS_OF_ROLLUPS}
+
+
+@pytest.mark.parametrize(("end", "start"), [("2025-03-01", "2025-03-01"), ("2025-03-01", "2025-03-05")])
+def test_an_empty_window_has_no_pieces(start: str, end: str) -> None:
+    assert cover(span(start, end)) == ()
 
 
 # Days -----------------------------------------------------------------------------------------------------------------

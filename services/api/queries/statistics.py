@@ -6,7 +6,7 @@ arithmetic when doubles overflow.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -15,15 +15,17 @@ from uuid import UUID
 import asyncpg
 from asyncpg import Record
 from msgspec import Struct
+from msgspec.structs import replace
 
-from services.api.windows import Piece, Width, coarsest_of, cover
+from services.api.windows import Piece, Width, cover, cover_by_difference
 from shared.conditions import Arguments, rollup_conditions, score_conditions, span_conditions
 from shared.errors import BrokenRule
-from shared.filters import ScoreFilters, Span
+from shared.filters import ScoreFilters
 from shared.postgres import Connection, savepoint
 from shared.scores import DataType
 
 CELLS_MAX = 200_000
+PIECES_APART_MAX = 2
 PERCENTILES = (0.5, 0.9, 0.99)
 
 Group = tuple[str | None, ...]
@@ -137,44 +139,91 @@ def rollup_statement(
 ) -> tuple[str, list[Any]]:
     """From rollups, and from rows only at the ragged ends of the window: costs what its buckets cost."""
     arguments = Arguments()
-    pieces = cover(filters.span, coarsest_of(list(bounds)[1:-1]))
-    parts = [_part(filters, project_id, piece, arguments) for piece in pieces]
+    parts = [
+        _part(of_types, project_id, pieces, arguments)
+        for of_types, all_pieces in _covered(filters, bounds)
+        for pieces in _together(all_pieces)
+    ]
     statement = f"""
         SELECT
             {_slot("at", bounds, arguments)} AS slot, name, data_type, label, {_groups(group_by, arguments)}
             sum(count) AS count, min(min) AS min, max(max) AS max, {_MOMENTS_OF_SUMS}
         FROM ({" UNION ALL ".join(parts)}) AS parts
         GROUP BY {_group_numbers(group_by)}
+        HAVING sum(count) > 0
         LIMIT {CELLS_MAX + 1}
         """  # noqa: S608 - values are arguments, see conditions
     return statement, arguments.values
 
 
-def _part(filters: ScoreFilters, project_id: UUID, piece: Piece, arguments: Arguments) -> str:
-    if piece.width is None:
-        return _row_part(filters, project_id, piece.span, arguments)
-    return _rollup_part(filters, project_id, piece.width, piece.span, arguments)
+def _covered(filters: ScoreFilters, bounds: Sequence[datetime]) -> Iterator[tuple[ScoreFilters, tuple[Piece, ...]]]:
+    """Which pieces answer which data types. What has no extremes is counted by difference where that is less to read:
+    a category has as many rollups of an hour as it has labels."""
+    pieces = cover(filters.span, bounds)
+    counted = cover_by_difference(filters.span, bounds) if bounds else pieces
+    if counted == pieces:
+        yield filters, pieces
+        return
+    chosen = filters.data_type or tuple(DataType)
+    for of_pieces, data_types in ((pieces, (DataType.NUMERIC,)), (counted, (DataType.BOOLEAN, DataType.CATEGORICAL))):
+        if of_types := tuple(one for one in data_types if one in chosen):
+            yield replace(filters, data_type=of_types), of_pieces
 
 
-def _rollup_part(filters: ScoreFilters, project_id: UUID, width: Width, span: Span, arguments: Arguments) -> str:
-    conditions = rollup_conditions(filters, project_id, width, arguments) + span_conditions("bucket", span, arguments)
-    return f"""
-        SELECT bucket AS at, name, data_type, source, environment, label, count, sum, sum_squares, min, max
-        FROM score_rollups
-        WHERE {" AND ".join(conditions)}
-        """  # noqa: S608 - values are arguments
+def _together(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
+    """Those of one width. A few are each by themselves, so that the planner can estimate their rows."""
+    by_width: dict[Width | None, list[Piece]] = {}
+    for piece in pieces:
+        by_width.setdefault(piece.width, []).append(piece)
+    for of_width in by_width.values():
+        if len(of_width) > PIECES_APART_MAX or any(piece.at for piece in of_width):
+            yield of_width
+        else:
+            yield from ([piece] for piece in of_width)
 
 
-def _row_part(filters: ScoreFilters, project_id: UUID, span: Span, arguments: Arguments) -> str:
-    conditions = score_conditions(filters, project_id, arguments) + span_conditions("scored_at", span, arguments)
+def _part(filters: ScoreFilters, project_id: UUID, pieces: Sequence[Piece], arguments: Arguments) -> str:
+    """The rollups of these pieces, of one width; without a width, the rows."""
+    width = pieces[0].width
+    if width is None:
+        conditions = score_conditions(filters, project_id, arguments)
+        return _within("scored_at", pieces, _ROWS.format(" AND ".join(conditions)), arguments)
+    conditions = rollup_conditions(filters, project_id, width, arguments)
+    return _within("bucket", pieces, _ROLLUPS.format(" AND ".join(conditions)), arguments)
+
+
+def _within(column: str, pieces: Sequence[Piece], statement: str, arguments: Arguments) -> str:
+    """What the statement finds in the pieces: each is looked up by the index."""
+    if len(pieces) == 1 and pieces[0].at is None:
+        return " AND ".join([statement, *span_conditions(column, pieces[0].span, arguments)])
+    spans = [(piece.span.start, piece.span.end, piece.at, piece.sign) for piece in pieces]
+    starts, ends, ats, signs = (arguments.add(list(values)) for values in zip(*spans, strict=True))
     return f"""
         SELECT
-            scored_at AS at, name, data_type, source, environment,
-            coalesce(categorical_value, boolean_value::text, '') AS label, 1 AS count, {_EXACT} AS sum,
-            {_EXACT} * {_EXACT} AS sum_squares, numeric_value AS min, numeric_value AS max
-        FROM scores
-        WHERE {" AND ".join(conditions)}
+            coalesce(piece.at, one.at) AS at, name, data_type, source, environment, label, piece.sign * count AS count,
+            sum, sum_squares, min, max
+        FROM unnest({starts}::timestamptz[], {ends}::timestamptz[], {ats}::timestamptz[], {signs}::bigint[])
+            AS piece (start, until, at, sign)
+        CROSS JOIN LATERAL (
+            {statement} AND {column} >= piece.start AND {column} < piece.until
+            OFFSET 0  -- else the planner may read all of them and compare each with each piece
+        ) AS one
         """  # noqa: S608 - values are arguments
+
+
+_ROLLUPS = """
+    SELECT bucket AS at, name, data_type, source, environment, label, count, sum, sum_squares, min, max
+    FROM score_rollups
+    WHERE {}
+    """
+_ROWS = f"""
+    SELECT
+        scored_at AS at, name, data_type, source, environment,
+        coalesce(categorical_value, boolean_value::text, '') AS label, 1 AS count, {_EXACT} AS sum,
+        {_EXACT} * {_EXACT} AS sum_squares, numeric_value AS min, numeric_value AS max
+    FROM scores
+    WHERE {{}}
+    """  # noqa: S608 - words of our own
 
 
 def rows_statement(
