@@ -143,3 +143,4 @@ async def test_many_spans_of_a_trend_are_each_looked_up_by_the_index(filled_url:
 
     looked_up = [line for line in plan.split("\n") if "Index Cond" in line and "bucket >= piece" in line]
     assert len(looked_up) == 5, plan  # of numbers hours and quarters, of all else also days
+    assert plan.count("One-Time Filter") == 5, plan  # a look at the months tells which of the two there are

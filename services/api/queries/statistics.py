@@ -183,21 +183,22 @@ def _together(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
 
 
 def _part(filters: ScoreFilters, project_id: UUID, pieces: Sequence[Piece], arguments: Arguments) -> str:
-    """The rollups of these pieces, of one width; without a width, the rows."""
+    """What lies in these pieces, of one width: rollups, or without a width rows."""
     width = pieces[0].width
     if width is None:
-        conditions = score_conditions(filters, project_id, arguments)
-        return _within("scored_at", pieces, _ROWS.format(" AND ".join(conditions)), arguments)
-    conditions = rollup_conditions(filters, project_id, width, arguments)
-    return _within("bucket", pieces, _ROLLUPS.format(" AND ".join(conditions)), arguments)
+        column, statement, conditions = "scored_at", _ROWS, score_conditions(filters, project_id, arguments)
+    else:
+        column, statement, conditions = "bucket", _ROLLUPS, rollup_conditions(filters, project_id, width, arguments)
+    if len(pieces) > 1 or pieces[0].at:
+        months = rollup_conditions(filters, project_id, Width.MONTH, arguments)
+        return _of_each(pieces, column, statement.format(" AND ".join(conditions)), months, arguments)
+    return statement.format(" AND ".join(conditions + span_conditions(column, pieces[0].span, arguments)))
 
 
-def _within(column: str, pieces: Sequence[Piece], statement: str, arguments: Arguments) -> str:
-    """What the statement finds in the pieces: each is looked up by the index."""
-    if len(pieces) == 1 and pieces[0].at is None:
-        return " AND ".join([statement, *span_conditions(column, pieces[0].span, arguments)])
-    spans = [(piece.span.start, piece.span.end, piece.at, piece.sign) for piece in pieces]
-    starts, ends, ats, signs = (arguments.add(list(values)) for values in zip(*spans, strict=True))
+def _of_each(pieces: Sequence[Piece], column: str, statement: str, months: Sequence[str], arguments: Arguments) -> str:
+    """What the statement finds in each of the pieces, by the index; in none of them where no month has anything."""
+    values = [(piece.span.start, piece.span.end, piece.at, piece.sign) for piece in pieces]
+    starts, ends, ats, signs = (arguments.add(list(column)) for column in zip(*values, strict=True))
     return f"""
         SELECT
             coalesce(piece.at, one.at) AS at, name, data_type, source, environment, label, piece.sign * count AS count,
@@ -208,6 +209,7 @@ def _within(column: str, pieces: Sequence[Piece], statement: str, arguments: Arg
             {statement} AND {column} >= piece.start AND {column} < piece.until
             OFFSET 0  -- else the planner may read all of them and compare each with each piece
         ) AS one
+        WHERE EXISTS (SELECT FROM score_rollups WHERE {" AND ".join(months)})
         """  # noqa: S608 - values are arguments
 
 
