@@ -35,6 +35,6 @@ def _literals(path: Path) -> Iterator[ast.JoinedStr | ast.Constant]:
 
 
 def _pieces(node: ast.JoinedStr | ast.Constant) -> list[str]:
-    if isinstance(node, ast.Constant):
-        return [str(node.value)]
-    return [str(part.value) for part in node.values if isinstance(part, ast.Constant)]
+    """Between the placeholders, those of `str.format` too."""
+    parts = [node] if isinstance(node, ast.Constant) else [one for one in node.values if isinstance(one, ast.Constant)]
+    return [piece for part in parts for piece in str(part.value).split("{}")]

@@ -49,6 +49,7 @@ CALLS: dict[tuple[str, str], list[Call]] = {
     ("GET", "/v1/scores/histogram"): [("/v1/scores/histogram", {"name": "name3", **WEEK}, None)],
     ("GET", "/v1/scores/trends"): [
         ("/v1/scores/trends", {"name": "name3", "granularity": "day", **WEEK}, None),
+        ("/v1/scores/trends", {"name": "name3", "granularity": "day", "timezone": "Asia/Kolkata", **WEEK}, None),
         ("/v1/scores/trends", {"name": "name3", "granularity": "hour", "author": "rater1", **WEEK}, None),
     ],
     ("GET", "/v1/scores"): [
