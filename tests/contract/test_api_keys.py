@@ -84,9 +84,10 @@ async def test_a_revoked_key_stops_everywhere_and_stays_in_the_list(stack: Stack
 
 
 async def test_an_expired_key_stops_everywhere(stack: Stack) -> None:
-    _, project = await a_key(stack, expires_at=(utc_now() + timedelta(seconds=1)).isoformat())
+    key_id, project = await a_key(stack, expires_at=(utc_now() + timedelta(seconds=1)).isoformat())
 
     await stops(stack, project)
+    assert (await listed(stack, key_id))["revoked_at"] is None  # by itself: nobody has revoked it
 
 
 async def test_a_rotated_key_goes_on_for_the_overlap(stack: Stack) -> None:

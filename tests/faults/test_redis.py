@@ -214,6 +214,8 @@ async def test_ingest_ends_though_a_cancel_is_swallowed(
 
     await asyncio.wait_for(opened.__aexit__(None, None, None), 5)
 
+    assert len(swallowed) == 1  # else the watch was never asked, and this has shown nothing
+
 
 async def test_a_worker_that_has_lost_redis_stops_when_it_is_asked_to(house: House) -> None:
     with Service("worker", house.database_url, house.redis_url, {"ASSAY_DRAIN_SECONDS": "3"}) as worker:
