@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from services.api.queries.statistics import Cell, Percentiles
+from services.api.queries.distributions import Percentiles
+from services.api.queries.statistics import Cell
 from shared.scores import DataType
 
 

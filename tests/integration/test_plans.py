@@ -11,8 +11,9 @@ import asyncpg
 import pytest
 
 from deploy.local.postgres import EmbeddedPostgres
+from services.api.queries.distributions import percentiles_statement
 from services.api.queries.scores import SPAN_STATEMENT, TRACE_STATEMENT, TRACES_STATEMENT, Position, list_statement
-from services.api.queries.statistics import percentiles_statement, rollup_statement, rows_statement
+from services.api.queries.statistics import rollup_statement, rows_statement
 from services.api.windows import Granularity, bucket_bounds
 from shared.filters import ScoreFilters
 from tests.conftest import url_of

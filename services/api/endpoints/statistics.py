@@ -22,7 +22,8 @@ from services.api.params import (
     score_filters,
     zone,
 )
-from services.api.queries.statistics import Cell, Extent, cells, counts_between, extent, percentiles
+from services.api.queries.distributions import Extent, counts_between, extent, percentiles
+from services.api.queries.statistics import Cell, cells
 from services.api.statistics import Aggregate, Statistics, grouped, percentiles_or_none, statistics_of
 from services.api.windows import Granularity, bucket_bounds
 from shared.clock import utc_now

@@ -26,7 +26,6 @@ from shared.scores import DataType
 
 CELLS_MAX = 200_000
 PIECES_APART_MAX = 2
-PERCENTILES = (0.5, 0.9, 0.99)
 
 Group = tuple[str | None, ...]
 
@@ -58,7 +57,7 @@ async def cells(
     if filters.beyond_rollups() or any(dimension not in ("source", "environment") for dimension in group_by):
         rows = await _rows_as_exact_as_needed(connection, project_id, filters, group_by, bounds)
     else:
-        rows = await _fetch(connection, *rollup_statement(project_id, filters, group_by, bounds))
+        rows = await fetch_parts(connection, *rollup_statement(project_id, filters, group_by, bounds))
     return [_cell(row, len(group_by)) for row in rows]
 
 
@@ -71,11 +70,11 @@ async def _rows_as_exact_as_needed(
 ) -> list[Record]:
     """In doubles, which is several times cheaper, unless doubles overflow or lose more than the last digits."""
     try:
-        rows = await _fetch(connection, *rows_statement(project_id, filters, group_by, bounds))
+        rows = await fetch_parts(connection, *rows_statement(project_id, filters, group_by, bounds))
     except asyncpg.NumericValueOutOfRangeError:
         rows = None
     if rows is None or any(map(_is_imprecise, rows)):
-        return await _fetch(connection, *rows_statement(project_id, filters, group_by, bounds, exact=True))
+        return await fetch_parts(connection, *rows_statement(project_id, filters, group_by, bounds, exact=True))
     return rows
 
 
@@ -88,7 +87,7 @@ def _is_imprecise(row: Record) -> bool:
     return bool(average < greatest * 1e-3 or variance < average * average * 1e-8 or variance < 1e-280)
 
 
-async def _fetch(connection: Connection, statement: str, arguments: list[Any]) -> list[Record]:
+async def fetch_parts(connection: Connection, statement: str, arguments: list[Any]) -> list[Record]:
     async with savepoint(connection):  # an overflow must not end the snapshot
         rows: list[Record] = await connection.fetch(statement, *arguments)
     if len(rows) > CELLS_MAX:
@@ -146,7 +145,7 @@ def rollup_statement(
     ]
     statement = f"""
         SELECT
-            {_slot("at", bounds, arguments)} AS slot, name, data_type, label, {_groups(group_by, arguments)}
+            {_slot("at", bounds, arguments)} AS slot, name, data_type, label, {groups_of(group_by, arguments)}
             sum(count) AS count, min(min) AS min, max(max) AS max, {_MOMENTS_OF_SUMS}
         FROM ({" UNION ALL ".join(parts)}) AS parts
         GROUP BY {_group_numbers(group_by)}
@@ -249,7 +248,7 @@ def rows_statement(
     statement = f"""
         SELECT
             {_slot("scored_at", bounds, arguments)} AS slot, name, data_type,
-            coalesce(categorical_value, boolean_value::text, '') AS label, {_groups(group_by, arguments)}
+            coalesce(categorical_value, boolean_value::text, '') AS label, {groups_of(group_by, arguments)}
             count(*) AS count, min(numeric_value) AS min, max(numeric_value) AS max, {moments}
         FROM scores
         WHERE {" AND ".join(conditions)}
@@ -266,7 +265,7 @@ def _slot(column: str, bounds: Sequence[datetime], arguments: Arguments) -> str:
     return f"(width_bucket({column}, {arguments.add(list(bounds))}::timestamptz[]) - 1)"
 
 
-def _groups(group_by: Sequence[str], arguments: Arguments) -> str:
+def groups_of(group_by: Sequence[str], arguments: Arguments) -> str:
     return "".join(f"{group_expression(dimension, arguments)} AS g{n}, " for n, dimension in enumerate(group_by))
 
 
@@ -279,109 +278,3 @@ def group_expression(dimension: str, arguments: Arguments) -> str:
 
 def _group_numbers(group_by: Sequence[str]) -> str:
     return ", ".join(str(n) for n in range(1, 5 + len(group_by)))
-
-
-class Percentiles(Struct, frozen=True):
-    """p50, p90 and p99, linearly interpolated (Postgres percentile_cont)."""
-
-    p50: float | None
-    p90: float | None
-    p99: float | None
-
-
-async def percentiles(
-    connection: Connection, project_id: UUID, filters: ScoreFilters, group_by: Sequence[str]
-) -> dict[tuple[str, Group], Percentiles]:
-    """Per (name, group) of the numeric scores; always from rows, because no rollup can merge them exactly."""
-    scale = 1.0
-    rows = await _fetch(connection, *percentiles_statement(project_id, filters, group_by))
-    if any(not math.isfinite(number) for row in rows for number in row["percentiles"]):
-        # The distance of two doubles can be more than a double holds; of two halves it can't.
-        scale = 2.0
-        rows = await _fetch(connection, *percentiles_statement(project_id, filters, group_by, scale))
-    return {
-        (row["name"], tuple(row[f"g{n}"] for n in range(len(group_by)))): Percentiles(
-            *(finite(number * scale) for number in row["percentiles"])
-        )
-        for row in rows
-    }
-
-
-def percentiles_statement(
-    project_id: UUID, filters: ScoreFilters, group_by: Sequence[str], scale: float = 1.0
-) -> tuple[str, list[Any]]:
-    """Of the values divided by `scale`."""
-    numbers = "numeric_value" if scale == 1.0 else f"numeric_value / {scale:g}"
-    groups = "".join(f"g{n}, " for n in range(len(group_by)))
-    arguments = Arguments()
-    conditions = score_conditions(filters, project_id, arguments)
-    conditions += span_conditions("scored_at", filters.span, arguments)
-    # OFFSET 0: the rows are read whichever way is cheapest. Else the planner reads all of them in the order of the
-    # index by name, each from another page, to be spared a sort: four times as long.
-    statement = f"""
-        SELECT
-            name, {groups}
-            percentile_cont({arguments.add(list(PERCENTILES))}::float8[]) WITHIN GROUP (ORDER BY number) AS percentiles
-        FROM (
-            SELECT name, {_groups(group_by, arguments)} {numbers} AS number
-            FROM scores
-            WHERE {" AND ".join(conditions)} AND numeric_value IS NOT NULL
-            OFFSET 0
-        ) AS numbers
-        GROUP BY {", ".join(str(n) for n in range(1, 2 + len(group_by)))}
-        LIMIT {CELLS_MAX + 1}
-        """  # noqa: S608 - values are arguments, see conditions
-    return statement, arguments.values
-
-
-class Extent(Struct, frozen=True):
-    """How many numeric scores there are, and the least and the greatest of them."""
-
-    count: int
-    min: float | None
-    max: float | None
-
-
-async def extent(connection: Connection, project_id: UUID, filters: ScoreFilters) -> Extent:
-    arguments = Arguments()
-    conditions = score_conditions(filters, project_id, arguments)
-    conditions += span_conditions("scored_at", filters.span, arguments)
-    row = await connection.fetchrow(
-        f"""
-        SELECT count(*) AS count, min(numeric_value) AS min, max(numeric_value) AS max
-        FROM scores
-        WHERE {" AND ".join(conditions)} AND numeric_value IS NOT NULL
-        """,  # noqa: S608 - values are arguments, see conditions
-        *arguments.values,
-    )
-    assert row is not None
-    return Extent(row["count"], row["min"], row["max"])
-
-
-async def counts_between(
-    connection: Connection, project_id: UUID, filters: ScoreFilters, edges: Sequence[float]
-) -> list[int]:
-    """How many numeric scores lie below the first edge, in each bin, and above the last edge: len(edges) + 1 counts.
-
-    A bin includes its lower edge and excludes its upper one, but for the last bin, which includes both.
-    """
-    arguments = Arguments()
-    conditions = score_conditions(filters, project_id, arguments)
-    conditions += span_conditions("scored_at", filters.span, arguments)
-    last = arguments.add(edges[-1])
-    rows = await connection.fetch(
-        f"""
-        SELECT
-            CASE WHEN numeric_value = {last}::float8 THEN {arguments.add(len(edges) - 1)}::int
-                ELSE width_bucket(numeric_value, {arguments.add(list(edges))}::float8[]) END AS bin,
-            count(*) AS count
-        FROM scores
-        WHERE {" AND ".join(conditions)} AND numeric_value IS NOT NULL
-        GROUP BY 1
-        """,  # noqa: S608 - values are arguments, see conditions
-        *arguments.values,
-    )
-    counts = [0] * (len(edges) + 1)
-    for row in rows:
-        counts[row["bin"]] = row["count"]
-    return counts
