@@ -1,5 +1,6 @@
 """A delete is final, also against copies that were received before it and are still in the queue."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -179,6 +180,22 @@ async def test_retention_forgets_rejected_scores_too(stack: Stack) -> None:
         assert await apply_retention(pool) == Retained(rejected_scores=1)
 
     assert [item["score_id"] for item in await stack.items("/v1/rejected-scores")] == ["new"]
+
+
+async def test_retention_leaves_what_is_rejected_again_while_it_waits(stack: Stack) -> None:
+    await stack.post("/v1/score-configs", a_numeric_config(max_value=1))
+    await stack.store(a_score(id="again", value=7), a_score(id="old", value=7))
+    await stack.fetch("UPDATE rejected_scores SET rejected_at = now() - interval '31 days' RETURNING 1")
+    await stack.patch("/v1/project", {"retention_days": 30})
+
+    async with pool_of(stack) as pool, stack.connection() as replay:
+        async with replay.transaction():
+            await replay.execute("UPDATE rejected_scores SET rejected_at = now() WHERE score_id = 'again'")
+            retention = asyncio.create_task(apply_retention(pool))
+            await wait_until(lambda: replay.fetchval("SELECT true FROM pg_locks WHERE NOT granted"))
+        assert await retention == Retained(rejected_scores=1)
+
+    assert [item["score_id"] for item in await stack.items("/v1/rejected-scores")] == ["again"]
 
 
 async def test_retention_that_fails_in_one_project_goes_on_with_the_others(stack: Stack) -> None:
