@@ -116,8 +116,11 @@ def test_tail_shows_what_arrives(house: House, tmp_path: Path) -> None:
         first = following.stdout.readline()
         run_assay(house, tmp_path, "score", "safety", "unsafe", "--session-id", "c7")
         run_assay(house, tmp_path, "score", "thumbs", "true", "--user-id", "u1", "--timestamp", "2001-01-01T00:00:00Z")
-        later = following.stdout.read()
-        assert following.wait(30) == 0
+        try:
+            later, _ = following.communicate(timeout=30)
+        finally:
+            following.kill()
+        assert following.returncode == 0
 
     assert "relevance = 0.1" in first
     assert 'safety = "unsafe"  session c7' in later
