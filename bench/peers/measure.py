@@ -12,7 +12,7 @@ from bench.peers.work import Judgement
 from bench.usage import CpuMeter
 
 CONNECTIONS = 4
-_POLL_SECONDS = 0.02
+_POLL_SECONDS = 0.01
 _POLL_SHARE = 0.01  # a look costs the database time, and need not be more exact than this
 
 _SETTLE_SECONDS_MAX = 600
@@ -80,10 +80,10 @@ async def _settle(store: Store, count: int, started: float) -> Settled:
         if time.perf_counter() - started > _SETTLE_SECONDS_MAX:
             raise RuntimeError(f"{store.name} holds {rows} of {count} scores and is still at work")
         await asyncio.sleep(max(_POLL_SECONDS, _POLL_SHARE * (time.perf_counter() - started)))
-        is_busy, now_rows, now = await store.is_busy(), await store.rows(), time.perf_counter()
+        now_rows, now = await store.rows(), time.perf_counter()
         if now_rows != rows:
-            rows, changed_at = now_rows, now
-        if is_busy or changed_at == now:
+            rows, changed_at, busy_at = now_rows, now, now
+        elif await store.is_busy():
             busy_at = now
     return Settled(rows, changed_at - started)
 
