@@ -29,7 +29,7 @@ R = TypeVar("R")
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description="Assay beside Arize Phoenix.")
     parser.add_argument("--scores", type=int, default=10_000, help="sent to each store in each round (10,000)")
-    parser.add_argument("--rounds", type=int, default=5, help="interleaved runs of each store (5)")
+    parser.add_argument("--rounds", type=int, default=9, help="interleaved runs of each store (9)")
     parser.add_argument("--kills", type=int, default=3, help="how often each store is flooded and killed (3); 0: never")
     parser.add_argument("--killed-scores", type=int, default=5_000, help="accepted before each SIGKILL (5,000)")
     parser.add_argument("--flood-scores", type=int, default=20_000, help="accepted in a flood, without a kill (20,000)")
