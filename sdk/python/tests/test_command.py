@@ -1,5 +1,6 @@
 """The command without a server, or with a scripted one: what it can't read or write, and what `tail` shows once."""
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from scripted_ingest import Answer, Request, ScriptedIngest, problem
 
 from assay.command.main import main
+from assay.command.rows import RowFile
 from assay.command.tail import Arrived
 
 NO_ROWS = Answer(200, body={"items": [], "next_cursor": None})
@@ -118,3 +120,15 @@ def test_tail_shows_back_fills_of_many_pages(ingest: ScriptedIngest, capsys: pyt
 
     assert main(["tail", "-n", "0", "--count", "9", "--interval", "0"]) == 0
     assert capsys.readouterr().out.count("2001-01-01T00:00:00Z") == 9
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.jsonl.gz", "rows.csv"])
+def test_how_much_of_a_file_is_read_can_be_asked_at_any_time(name: str) -> None:
+    rows = b'"name","value"\n' + b'"a","1"\n' * 50_000 if name.endswith("csv") else b'{"name": "a"}\n' * 50_000
+    Path(name).write_bytes(gzip.compress(rows, 0) if name.endswith("gz") else rows)
+    file = RowFile(Path(name))
+
+    reading = iter(file)
+    fractions = [file.fraction(), *(file.fraction() for row in reading if row.number == 25_000), file.fraction()]
+
+    assert fractions == [0.0, pytest.approx(0.5, abs=0.1), 1.0]  # the last one after it was closed

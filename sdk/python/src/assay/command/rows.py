@@ -40,7 +40,8 @@ class RowFile:
         self.format = format or format_of(path)
         self.columns: list[str] | None = None
         self._delimiter = delimiter or ("\t" if ".tsv" in path.suffixes else ",")
-        self._position: BinaryIO | None = None
+        self._file: BinaryIO | None = None
+        self._position = 0
         self._size = max(1, path.stat().st_size)
         self._rows_total = 0
         self.rows_read = 0
@@ -63,19 +64,17 @@ class RowFile:
         return self.format == "jsonl"
 
     def fraction(self) -> float:
+        """Any thread may ask; the file itself belongs to the one that reads it."""
         if self._rows_total:
             return self.rows_read / self._rows_total
-        position = self._position
-        try:
-            return 0.0 if position is None else min(1.0, position.tell() / self._size)
-        except ValueError:  # closed: read to its end
-            return 1.0
+        return min(1.0, self._position / self._size)
 
     def __iter__(self) -> Iterator[Row]:
         reader = {"jsonl": self._json_lines, "csv": self._csv, "parquet": self._parquet}[self.format]
         try:
             for row in reader():
                 self.rows_read = row.number
+                self._position = self._file.tell() if self._file is not None else 0
                 yield row
         except _UNREADABLE as error:
             raise CommandError(f"{self.path} can't be read after row {self.rows_read:,}: {error}", FAILED) from error
@@ -110,7 +109,6 @@ class RowFile:
     def _read_columns(self) -> None:
         if self.format == "csv":
             self.columns = self._csv_columns()
-            self._position = None
         elif self.format == "parquet":
             parquet = _parquet_file(self.path)
             self.columns = list(parquet.schema_arrow.names)
@@ -126,7 +124,7 @@ class RowFile:
     @contextmanager
     def _opened(self) -> Iterator[BinaryIO]:
         with self.path.open("rb") as file:
-            self._position = file
+            self._file = file
             if file.peek(2)[:2] == b"\x1f\x8b":
                 with gzip.GzipFile(fileobj=file) as unzipped:
                     yield cast(BinaryIO, unzipped)
