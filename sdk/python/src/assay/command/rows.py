@@ -87,17 +87,19 @@ class RowFile:
                     yield _json_row(number, line)
 
     def _csv(self) -> Iterator[Row]:
-        with self._opened() as file:
-            for number, cells in enumerate(self._csv_reader(file), start=1):
+        with self._opened() as file, self._csv_reader(file) as reader:
+            for number, cells in enumerate(reader, start=1):
                 if None in cells:
                     text = ",".join(str(cell) for cell in cells.values())
                     yield Row(number, None, "the row has more cells than the header", text[:1000])
                 else:
                     yield Row(number, {name: cell for name, cell in cells.items() if cell})
 
-    def _csv_reader(self, file: BinaryIO) -> csv.DictReader[str]:
+    @contextmanager
+    def _csv_reader(self, file: BinaryIO) -> Iterator[csv.DictReader[str]]:
         csv.field_size_limit(_CELL_CHARACTERS_MAX)
-        return csv.DictReader(io.TextIOWrapper(file, "utf-8-sig", newline=""), delimiter=self._delimiter, strict=True)
+        with io.TextIOWrapper(file, "utf-8-sig", newline="") as text:
+            yield csv.DictReader(text, delimiter=self._delimiter, strict=True)
 
     def _parquet(self) -> Iterator[Row]:
         number = 0
@@ -116,8 +118,8 @@ class RowFile:
 
     def _csv_columns(self) -> list[str]:
         try:
-            with self._opened() as file:
-                return list(self._csv_reader(file).fieldnames or [])
+            with self._opened() as file, self._csv_reader(file) as reader:
+                return list(reader.fieldnames or [])
         except _UNREADABLE as error:
             raise CommandError(f"{self.path} can't be read as CSV: {error}", FAILED) from error
 
