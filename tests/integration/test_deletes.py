@@ -16,6 +16,8 @@ from tests.builders import a_numeric_config, a_score
 from tests.stack import Stack, make_project, open_stack, running_worker
 from tests.waiting import wait_until
 
+HOLDS_UP_ANOTHER = "SELECT true FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+
 
 @asynccontextmanager
 async def pool_of(stack: Stack) -> AsyncIterator[Pool]:
@@ -192,7 +194,7 @@ async def test_retention_leaves_what_is_rejected_again_while_it_waits(stack: Sta
         async with replay.transaction():
             await replay.execute("UPDATE rejected_scores SET rejected_at = now() WHERE score_id = 'again'")
             retention = asyncio.create_task(apply_retention(pool))
-            await wait_until(lambda: replay.fetchval("SELECT true FROM pg_locks WHERE NOT granted"))
+            await wait_until(lambda: replay.fetchval(HOLDS_UP_ANOTHER))
         assert await retention == Retained(rejected_scores=1)
 
     assert [item["score_id"] for item in await stack.items("/v1/rejected-scores")] == ["again"]
